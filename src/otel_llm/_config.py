@@ -1,0 +1,298 @@
+"""Every setting of the package: one frozen `Config`, and the only reader of our environment variables.
+
+Each setting has a keyword of `instrument()` and, where its value can be written as text, an environment variable;
+the keyword wins.
+A value in the environment that cannot be used warns and leaves the default, as a typing error there must not stop
+a program; a wrong keyword raises.
+docs/configuration.md is generated from this module (`python -m otel_llm._config`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._operation import Operation
+
+__all__ = ["Config"]
+
+_log = logging.getLogger("otel_llm")
+
+CAPTURE_MODES = ("no_content", "span_only", "event_only", "span_and_event")
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off", "")
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(f"expected true or false, not {value!r}")
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        text = str(value).strip().lower()
+        if text not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}, not {value!r}")
+        return text
+
+    return parse
+
+
+def _capture(value: Any) -> str:
+    """The capture mode; `true` is what other packages document, and means `span_only` here."""
+    if isinstance(value, bool):
+        return "span_only" if value else "no_content"
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        _log.warning("The content capture mode %r means span_only; say so to silence this warning", value)
+        return "span_only"
+    return "no_content" if text in _FALSE else _choice(*CAPTURE_MODES)(text)
+
+
+def _seconds(value: Any) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"expected a positive number of seconds, not {value!r}")
+    return number
+
+
+def _positive(value: Any) -> int:
+    number = int(value)
+    if number <= 0:
+        raise ValueError(f"expected a positive whole number, not {value!r}")
+    return number
+
+
+def _dollars(value: Any) -> Decimal:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"expected an amount of US dollars, not {value!r}") from None
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError(f"expected a positive amount of US dollars, not {value!r}")
+    return amount
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    parts: Sequence[Any] = value.split(",") if isinstance(value, str) else value
+    return tuple(text for part in parts if (text := str(part).strip().lower()))
+
+
+def _pairs(value: Any) -> Mapping[str, str]:
+    if isinstance(value, Mapping):
+        return {str(host).lower(): str(name) for host, name in value.items()}
+    pairs: dict[str, str] = {}
+    for part in str(value).split(","):
+        host, equals, name = part.partition("=")
+        if not equals or not host.strip() or not name.strip():
+            raise ValueError(f"expected host=provider, not {part!r}")
+        pairs[host.strip().lower()] = name.strip()
+    return pairs
+
+
+def _level(value: Any) -> str:
+    return _choice("off", "debug", "info", "warning", "error")(value)
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> str:
+    return str(value).strip()
+
+
+def _setting(default: Any, doc: str, *, env: str | None = None, parse: Callable[[Any], Any] = _as_is) -> Any:
+    return field(default=default, metadata={"doc": doc, "env": env, "parse": parse})
+
+
+_OURS = "OTEL_INSTRUMENTATION_LLM_"
+_GENAI = "OTEL_INSTRUMENTATION_GENAI_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What `instrument()` was told, by keywords and environment."""
+
+    capture_content: str = _setting(
+        "no_content",
+        "Where prompts and answers go: `no_content`, `span_only`, `event_only` or `span_and_event`.",
+        env=_GENAI + "CAPTURE_MESSAGE_CONTENT",
+        parse=_capture,
+    )
+    content_off: bool = _setting(
+        False,
+        "Never record content, whatever any other setting or a single call asks for.",
+        env=_OURS + "CONTENT_OFF",
+        parse=_flag,
+    )
+    capture_blobs: bool = _setting(
+        False,
+        "Record images, audio and files themselves instead of their type, size and hash.",
+        env=_OURS + "CAPTURE_BLOBS",
+        parse=_flag,
+    )
+    max_attribute_bytes: int = _setting(
+        256 * 1024,
+        "The longest content attribute in bytes; longer texts are shortened, the JSON stays valid.",
+        env=_OURS + "MAX_ATTRIBUTE_BYTES",
+        parse=_positive,
+    )
+    max_span_bytes: int = _setting(
+        1024 * 1024,
+        "The most content one span holds, in bytes.",
+        env=_OURS + "MAX_SPAN_BYTES",
+        parse=_positive,
+    )
+    redact: Callable[[dict[str, Any]], Any] | None = _setting(
+        None, "A function that is given each message part before anything else sees it, and returns what is recorded."
+    )
+    completion_hook: str | None = _setting(
+        None,
+        "An entry point of the group `opentelemetry_genai_completion_hook`, such as `upload`.",
+        env=_GENAI + "COMPLETION_HOOK",
+        parse=_text,
+    )
+    semconv: str = _setting(
+        "1.41",
+        "The convention version of span attributes and metrics: `1.41`, `latest` (merged, unreleased) or `both`.",
+        env=_OURS + "SEMCONV",
+        parse=_choice("1.41", "latest", "both"),
+    )
+    metrics: str = _setting(
+        "all", "Which metrics: `all`, `basic`, `cost` or `off`.", env=_OURS + "METRICS",
+        parse=_choice("all", "basic", "cost", "off"),
+    )
+    chunk_metrics: bool = _setting(
+        True,
+        "Record the histograms of the time between chunks and of their size (the one cost per chunk worth knowing).",
+        env=_OURS + "CHUNK_METRICS",
+        parse=_flag,
+    )
+    providers: Mapping[str, str] | None = _setting(
+        None,
+        "Who answers at a host: `host=provider`, comma separated (a mapping as keyword). Wins over the built-in table.",
+        env=_OURS + "PROVIDERS",
+        parse=_pairs,
+    )
+    propagate_hosts: tuple[str, ...] = _setting(
+        (),
+        "Hosts that are sent a `traceparent` naming our span (a gateway of yours); comma separated.",
+        env=_OURS + "PROPAGATE_HOSTS",
+        parse=_names,
+    )
+    anthropic_native: str = _setting(
+        "replace",
+        "What becomes of the spans that the anthropic SDK makes itself: `replace`, `adopt` or `coexist`.",
+        env=_OURS + "ANTHROPIC_NATIVE",
+        parse=_choice("replace", "adopt", "coexist"),
+    )
+    stream_usage: str = _setting(
+        "off",
+        "`inject` asks hosts known to support it for token counts of streams, and hides the extra chunk.",
+        env=_OURS + "STREAM_USAGE",
+        parse=_choice("off", "inject"),
+    )
+    estimate_usage: bool = _setting(
+        False,
+        "Estimate token counts that the provider does not give (extra `tokenizer` for exact ones).",
+        env=_OURS + "ESTIMATE_USAGE",
+        parse=_flag,
+    )
+    cost: Any = _setting(
+        None,
+        "Price calls: true for the price table of the extra `cost`, or a function of the operation, or a table.",
+        env=_OURS + "COST",
+        parse=lambda value: _flag(value) if isinstance(value, str) else value,
+    )
+    cost_threshold: Decimal | None = _setting(
+        None, "US dollars one call may cost before a budget event is sent.", env=_OURS + "COST_THRESHOLD", parse=_dollars
+    )
+    cost_budget: Decimal | None = _setting(
+        None, "US dollars a window may cost before a budget event is sent.", env=_OURS + "COST_BUDGET", parse=_dollars
+    )
+    cost_window: float = _setting(
+        3600.0, "Length of the budget's window in seconds.", env=_OURS + "COST_WINDOW", parse=_seconds
+    )
+    log: str = _setting(
+        "off",
+        "The level from which the default logger writes: `off`, `debug`, `info`, `warning`, `error`.",
+        env=_OURS + "LOG",
+        parse=_level,
+    )
+    live: str | None = _setting(
+        None,
+        "`host:port` at which the program serves its own live view (extra `live`).",
+        env=_OURS + "LIVE",
+        parse=_text,
+    )
+    on_progress: Callable[[Any], None] | None = _setting(
+        None, "A function that is given reports of running streams, in the background."
+    )
+    progress_interval: float = _setting(
+        1.0, "Seconds between progress reports.", env=_OURS + "PROGRESS_INTERVAL", parse=_seconds
+    )
+    capture_raw_chunks: bool = _setting(
+        False, "Hand raw chunks to `on_progress` (needs content capture; never exported)."
+    )
+    max_raw_bytes: int = _setting(1024 * 1024, "The most raw chunk bytes kept per stream.", parse=_positive)
+    filters: Sequence[Callable[[Operation], bool]] = _setting(
+        (), "Functions of the operation at its start; a call for which one returns false leaves no telemetry."
+    )
+    request_hook: Callable[[Any, Any], None] | None = _setting(
+        None, "Called with the span and the SDK's request options when a call starts."
+    )
+    response_hook: Callable[[Any, Any], None] | None = _setting(
+        None, "Called with the span and the SDK's response object when there is one."
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, /, **keywords: Any) -> Config:
+        """Merge keywords over `environ` (default: the process's) over defaults.
+
+        Raises TypeError for an unknown keyword and ValueError for a keyword's bad value.
+        """
+        environ = os.environ if environ is None else environ
+        table = {item.name: item for item in fields(cls)}
+        unknown = sorted(set(keywords) - set(table))
+        if unknown:
+            raise TypeError(f"instrument() got unknown options {unknown}; known are {sorted(table)}")
+        values: dict[str, Any] = {}
+        for name, item in table.items():
+            given = keywords.get(name)
+            if given is not None:
+                values[name] = _checked(name, item.metadata["parse"], given)
+            elif item.metadata["env"] in environ:
+                _from_environment(values, name, item.metadata, environ)
+        return cls(**values)
+
+
+def _checked(name: str, parse: Callable[[Any], Any], given: Any) -> Any:
+    try:
+        return parse(given)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"instrument({name}=...): {error}") from None
+
+
+def _from_environment(
+    values: dict[str, Any], name: str, metadata: Mapping[str, Any], environ: Mapping[str, str]
+) -> None:
+    variable = metadata["env"]
+    text = environ[variable]
+    if not text.strip():
+        return
+    try:
+        values[name] = metadata["parse"](text)
+    except (ValueError, TypeError) as error:
+        _log.warning("%s is ignored: %s", variable, error)
