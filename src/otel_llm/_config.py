@@ -273,8 +273,8 @@ class Config:
             given = keywords.get(name)
             if given is not None:
                 values[name] = _checked(name, item.metadata["parse"], given)
-            elif item.metadata["env"] in environ:
-                _from_environment(values, name, item.metadata, environ)
+            elif (variable := item.metadata["env"]) and environ.get(variable, "").strip():
+                _from_environment(values, name, item.metadata, environ[variable])
         return cls(**values)
 
 
@@ -285,14 +285,8 @@ def _checked(name: str, parse: Callable[[Any], Any], given: Any) -> Any:
         raise ValueError(f"instrument({name}=...): {error}") from None
 
 
-def _from_environment(
-    values: dict[str, Any], name: str, metadata: Mapping[str, Any], environ: Mapping[str, str]
-) -> None:
-    variable = metadata["env"]
-    text = environ[variable]
-    if not text.strip():
-        return
+def _from_environment(values: dict[str, Any], name: str, metadata: Mapping[str, Any], text: str) -> None:
     try:
         values[name] = metadata["parse"](text)
     except (ValueError, TypeError) as error:
-        _log.warning("%s is ignored: %s", variable, error)
+        _log.warning("%s is ignored: %s", metadata["env"], error)
