@@ -1,0 +1,40 @@
+"""Why a model stopped, in the conventions' words: `stop`, `length`, `content_filter`, `tool_call`, `error`.
+
+The conventions have no vocabulary for the attribute yet; the message schema's enum is the only list they give.
+A reason that is not in these tables is recorded as the provider gave it: `FINISH.get(reason, reason)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["ANTHROPIC", "OPENAI", "RESPONSES"]
+
+OPENAI: Final[Mapping[str, str]] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+    "eos": "stop",  # Together: the model's end-of-sequence token
+    "model_length": "length",  # Mistral: the model's context window is full
+}
+"""`finish_reason` of chat completions and of legacy completions, of OpenAI and of hosts that speak its API."""
+
+ANTHROPIC: Final[Mapping[str, str]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_call",
+    "refusal": "content_filter",
+    "pause_turn": "pause_turn",  # the server paused its own tools: the turn goes on with the next request
+}
+"""`stop_reason` of messages and of legacy completions."""
+
+RESPONSES: Final[Mapping[str, str]] = {
+    "max_output_tokens": "length",
+    "content_filter": "content_filter",
+}
+"""`incomplete_details.reason` of a Response."""
