@@ -1,0 +1,40 @@
+"""The versions of the GenAI conventions that can be emitted, and our own names beside them.
+
+`names` has the strings, `v1_41` and `latest` the tables and instruments of a version, `own` what is ours.
+docs/telemetry.md is generated from them: `python -m otel_llm.semconv`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from . import latest, own, v1_41
+from ._types import Convention
+
+__all__ = ["GROUPS", "Convention", "chosen", "groups"]
+
+GROUPS = frozenset(item.group for item in (*v1_41.INSTRUMENTS, *latest.INSTRUMENTS, *own.INSTRUMENTS))
+"""What switches metrics on and off: the values of `Instrument.group`."""
+
+_PRESETS = {
+    "all": GROUPS,
+    "basic": frozenset({"duration"}),
+    "cost": frozenset({"cost", "tokens"}),
+    "off": frozenset[str](),
+}
+
+
+def chosen(setting: str) -> tuple[Convention, ...]:
+    """The conventions that `1.41`, `latest` or `both` emits; the second of `both` only adds to the first.
+
+    Only `1.41` has a released schema: the others claim none.
+    `OTEL_SEMCONV_STABILITY_OPT_IN` is not read: it never selects unreleased names.
+    """
+    if setting == "both":
+        return (dataclasses.replace(v1_41.CONVENTION, schema_url=None), latest.BESIDE_1_41)
+    return (v1_41.CONVENTION,) if setting == "1.41" else (latest.CONVENTION,)
+
+
+def groups(metrics: str, *, chunk_metrics: bool = True) -> frozenset[str]:
+    """The groups of instruments that the preset `metrics` (`all`, `basic`, `cost`, `off`) switches on."""
+    return _PRESETS[metrics] - ({"chunks"} if not chunk_metrics else set())

@@ -1,0 +1,258 @@
+"""What a version of the conventions is made of: plain frozen data, and the instruments made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from . import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+    from otel_llm._operation import Operation
+
+__all__ = [
+    "DURATION_BUCKETS",
+    "TOKEN_BUCKETS",
+    "Attribute",
+    "Convention",
+    "Event",
+    "Instrument",
+    "Metrics",
+    "SpanForm",
+]
+
+Type = Literal["string", "int", "double", "boolean", "string[]", "int[]", "double[]", "any"]
+"""The conventions' words; `any` is a JSON string on spans and structured on events."""
+
+Number = Literal["int", "double"]
+
+Requirement = Literal["required", "conditionally_required", "recommended", "opt_in"]
+
+DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""Seconds: the boundaries the conventions give for every client duration."""
+
+TOKEN_BUCKETS = tuple(4**power for power in range(14))
+"""Tokens: the conventions' boundaries, 1, 4, 16, ... 67108864."""
+
+
+@dataclass(slots=True, frozen=True)
+class Attribute:
+    """One attribute, as it stands on a span or an event."""
+
+    name: str
+    type: Type
+    requirement: Requirement = "recommended"
+    when: str = ""
+    """The condition, in words; empty when it is always set if known."""
+    brief: str = ""
+    values: tuple[str, ...] | None = None
+    """The well-known values; None when the value is free."""
+    open: bool = True
+    """Whether other values than `values` are allowed."""
+    unit: str = ""
+    """UCUM, where a number has one: a name holds no unit."""
+    at_start: bool = False
+    """Set when the span starts, so that a sampler sees it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Instrument:
+    """One metric."""
+
+    name: str
+    kind: Literal["histogram", "counter", "updowncounter", "gauge"]
+    unit: str
+    type: Number
+    required: tuple[str, ...] = ()
+    """Names of attributes that every point has."""
+    optional: tuple[str, ...] = ()
+    """Names of attributes that a point can have; it has no others."""
+    buckets: tuple[float, ...] | None = None
+    """Advised boundaries of a histogram."""
+    group: str = ""
+    """What switches it on and off (`Metrics(kinds=...)`): one of `semconv.GROUPS`."""
+    brief: str = ""
+    when: str = ""
+    observable: bool = False
+    """Read by a callback when metrics are collected."""
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """All names of attributes that a point can have."""
+        return self.required + self.optional
+
+    def create(
+        self,
+        meter: Meter,
+        callbacks: Sequence[Callable[[CallbackOptions], Iterable[Observation]]] | None = None,
+    ) -> Any:
+        """Make the instrument; `callbacks` is for observable ones alone."""
+        if self.kind == "histogram":
+            return meter.create_histogram(
+                self.name, self.unit, self.brief, explicit_bucket_boundaries_advisory=self.buckets
+            )
+        if self.observable:
+            make: Any = getattr(meter, _OBSERVABLE[self.kind])
+            return make(self.name, callbacks, self.unit, self.brief)
+        make = getattr(meter, _SYNCHRONOUS[self.kind])
+        return make(self.name, self.unit, self.brief)
+
+
+_SYNCHRONOUS = {
+    "counter": "create_counter",
+    "updowncounter": "create_up_down_counter",
+    "gauge": "create_gauge",
+}
+_OBSERVABLE = {
+    "counter": "create_observable_counter",
+    "updowncounter": "create_observable_up_down_counter",
+    "gauge": "create_observable_gauge",
+}
+
+
+@dataclass(slots=True, frozen=True)
+class SpanForm:
+    """What a span of some operations looks like."""
+
+    id: str
+    """The conventions' name of the span type."""
+    operations: tuple[str, ...]
+    """The values of `gen_ai.operation.name` it is for; empty: every other."""
+    kind: Literal["client", "internal"]
+    attributes: tuple[Attribute, ...]
+    subject: str | None = None
+    """The attribute whose value follows the operation in the span's name, when it is known."""
+    brief: str = ""
+
+    def name(self, attributes: Mapping[str, Any]) -> str:
+        """The name a span with these attributes has."""
+        operation = str(attributes[names.OPERATION_NAME])
+        subject = attributes.get(self.subject) if self.subject else None
+        return f"{operation} {subject}" if subject else operation
+
+
+@dataclass(slots=True, frozen=True)
+class Event:
+    """One event: a log record with an event name."""
+
+    name: str
+    severity: int
+    """The severity number of the log data model."""
+    attributes: tuple[Attribute, ...]
+    brief: str = ""
+    when: str = ""
+
+
+class Metrics(Protocol):
+    """The convention's instruments of one meter, on the hot path."""
+
+    def end(self, op: Operation, attributes: dict[str, Any], context: Context | None) -> None:
+        """Record what an ended call gives.
+
+        `attributes`: the attributes all metrics of the call share; neither kept nor changed.
+        They hold `error.type` exactly when the call failed.
+        """
+
+    def gaps(self, values: Iterable[float], attributes: dict[str, Any], context: Context | None) -> None:
+        """Record seconds between chunks. `attributes` have no outcome and no error: the stream still runs."""
+
+
+class MakeMetrics(Protocol):
+    """How a convention makes its instruments."""
+
+    def __call__(self, meter: Meter, *, kinds: Collection[str]) -> Metrics:
+        """Make the instruments whose `group` is in `kinds`."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class Convention:
+    """One version of the conventions."""
+
+    version: str
+    schema_url: str | None
+    """The released schema that everything emitted conforms to; None where there is none."""
+    parameters: Mapping[str, str]
+    """From names in `Operation.parameters` to attributes."""
+    types: Mapping[str, Type]
+    """The type of every span attribute by its name: a parameter's value that does not fit is left out."""
+    usage: tuple[tuple[str, str], ...]
+    """From fields of `Usage` to span attributes."""
+    modalities: Mapping[str, str]
+    """From keys of `Usage.modalities` to span attributes."""
+    spans: tuple[SpanForm, ...]
+    instruments: tuple[Instrument, ...]
+    events: tuple[Event, ...]
+    metrics: MakeMetrics
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Other attributes whose name differs between versions: `response_status`."""
+
+    def form(self, operation: str) -> SpanForm:
+        """The form of spans of `operation`; the last form takes what no other names."""
+        for form in self.spans:
+            if operation in form.operations:
+                return form
+        return self.spans[-1]
+
+    def fill_request(self, op: Operation, into: dict[str, Any]) -> None:
+        """Set the attributes of the request's parameters, in the types the conventions ask for.
+
+        A parameter without an attribute in this version is left out, and so is a value that does not fit.
+        """
+        for name, given in op.parameters.items():
+            attribute = self.parameters.get(name)
+            if attribute is None or given is None or _DEFAULTS.get(name) == given:
+                continue
+            if name == "service_tier" and op.api is None:
+                attribute = names.OWN_REQUEST_SERVICE_TIER  # openai.* is for OpenAI's own API flavours
+            kind = self.types[attribute]
+            value = given if type(given) is _EXACT.get(kind) else _fitted(kind, given)
+            if value is not None:
+                into[attribute] = value
+
+    def fill_usage(self, op: Operation, into: dict[str, Any]) -> None:
+        """Set the attributes of the token counts that are known."""
+        usage = op.usage
+        if usage is None:
+            return
+        for name, attribute in self.usage:
+            value = getattr(usage, name)
+            if value is not None:
+                into[attribute] = value
+        if usage.modalities:
+            for key, value in usage.modalities.items():
+                if key in self.modalities:
+                    into[self.modalities[key]] = value
+
+
+_EXACT: Mapping[Type, type] = {
+    "string": str,
+    "int": int,
+    "double": float,
+    "boolean": bool,
+}
+_SEQUENCES = (list, tuple)
+
+
+def _fitted(kind: Type, given: Any) -> Any:
+    """`given` in the type `kind`, None when it cannot be: an application may send anything."""
+    if kind == "double" and type(given) is int:
+        return float(given)
+    if kind == "int" and type(given) is float and given.is_integer():
+        return int(given)
+    if kind == "string" and isinstance(given, str):
+        return str(given)  # an enum's member too
+    if kind == "string[]" and isinstance(given, str):
+        return (given,)
+    if kind == "string[]" and type(given) in _SEQUENCES:
+        return tuple(item for item in given if isinstance(item, str)) or None
+    return None
+
+
+_DEFAULTS: Mapping[str, Any] = {"service_tier": "auto", "choice_count": 1}
+"""Values at which the conventions want the attribute left out."""
