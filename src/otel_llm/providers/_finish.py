@@ -1,13 +1,16 @@
 """Why a model stopped, in the conventions' words: `stop`, `length`, `content_filter`, `tool_call`, `error`.
 
-The conventions have no vocabulary for the attribute yet; the message schema's enum is the only list they give.
+The conventions have no vocabulary for the attribute yet, the message schema's enum is all they give.
 A reason that is not in these tables is recorded as the provider gave it: `FINISH.get(reason, reason)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ANTHROPIC", "OPENAI", "RESPONSES"]
 
@@ -20,7 +23,7 @@ OPENAI: Final[Mapping[str, str]] = {
     "eos": "stop",  # Together: the model's end-of-sequence token
     "model_length": "length",  # Mistral: the model's context window is full
 }
-"""`finish_reason` of chat completions and of legacy completions, of OpenAI and of hosts that speak its API."""
+"""`finish_reason` of chat completions and legacy completions, of OpenAI and of hosts that speak its API."""
 
 ANTHROPIC: Final[Mapping[str, str]] = {
     "end_turn": "stop",
