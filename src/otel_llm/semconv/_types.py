@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from . import names
 
@@ -236,7 +236,6 @@ _EXACT: Mapping[Type, type] = {
     "double": float,
     "boolean": bool,
 }
-_SEQUENCES = (list, tuple)
 
 
 def _fitted(kind: Type, given: Any) -> Any:
@@ -249,8 +248,8 @@ def _fitted(kind: Type, given: Any) -> Any:
         return str(given)  # an enum's member too
     if kind == "string[]" and isinstance(given, str):
         return (given,)
-    if kind == "string[]" and type(given) in _SEQUENCES:
-        return tuple(item for item in given if isinstance(item, str)) or None
+    if kind == "string[]" and isinstance(given, list | tuple):
+        return tuple(item for item in cast("Iterable[object]", given) if isinstance(item, str)) or None
     return None
 
 
