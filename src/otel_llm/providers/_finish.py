@@ -6,7 +6,6 @@ A reason that is not in these tables is recorded as the provider gave it: `FINIS
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
