@@ -1,7 +1,7 @@
 """Settings of single calls and the conversation they belong to: values of the current context.
 
-Both live in the OpenTelemetry context, which is a context variable: they follow `await` and tasks, and threads
-under `opentelemetry-instrumentation-threading`, and end with their block.
+Both live in the OpenTelemetry context, which is a context variable: they follow `await`, tasks, and
+threads under `opentelemetry-instrumentation-threading`, and end with their block.
 They are no baggage: nothing of them is ever sent to anybody.
 
 A generator that yields inside such a block leaves it current in its caller, as with every context variable.
@@ -9,10 +9,10 @@ A generator that yields inside such a block leaves it current in its caller, as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from opentelemetry import context as otel
 
@@ -28,13 +28,20 @@ __all__ = ["Options", "Session", "capture_mode", "current", "current_session", "
 
 _T = TypeVar("_T")
 
+
+def _no_attributes() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
 _OPTIONS = otel.create_key("otel_llm.options")
 _SESSION = otel.create_key("otel_llm.session")
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Options:
-    """What `options(...)` says for the calls inside it; None leaves the setting of `instrument()`."""
+class Options(NamedTuple):
+    """What `options(...)` says for the calls inside it; None leaves the setting of `instrument()`.
+
+    A tuple, because it is made per call: a frozen dataclass costs five times as much.
+    """
 
     enabled: bool | None = None
     capture_content: str | None = None
@@ -51,12 +58,12 @@ class Session:
     conversation_id: str | None = None
     """`gen_ai.conversation.id` of their spans and events."""
     user_id: str | None = None
-    attributes: Mapping[str, Any] = MappingProxyType({})
+    attributes: Mapping[str, Any] = field(default_factory=_no_attributes)
     """What their spans and events carry besides: the attributes given to `session`, and `user.id`."""
 
 
 def current(context: Context | None = None) -> Options | None:
-    """What the `options(...)` blocks around this point say together, the innermost first; None outside of any."""
+    """What the `options(...)` blocks around this point say together; None outside of any."""
     found = otel.get_value(_OPTIONS, context)
     return found if isinstance(found, Options) else None
 
@@ -68,7 +75,7 @@ def current_session(context: Context | None = None) -> Session | None:
 
 
 def capture_mode(config: Config, context: Context | None = None) -> str:
-    """Where the content of a call made now goes: as the innermost block says that names a mode, else `config`.
+    """Where the content of a call made now goes: what the innermost block says about it, else `config`.
 
     `content_off` wins over everything.
     """
@@ -89,15 +96,18 @@ class _Block(Generic[_T]):
         self._value = value
         self._token: Token[Context] | None = None
 
-    def _inside(self, value: _T) -> _T:
-        """What `value` means where the block is entered."""
-        return value
+    def _within(self, outer: Any) -> _T:
+        """What this block means inside a block that holds `outer`."""
+        raise NotImplementedError
 
     def __enter__(self) -> _T:
         if self._token is not None:
             raise RuntimeError("this block has been entered before: make a new one")
-        self._value = self._inside(self._value)
-        self._token = otel.attach(otel.set_value(self._key, self._value))
+        context = otel.get_current()
+        outer = context.get(self._key)
+        if outer is not None:
+            self._value = self._within(outer)
+        self._token = otel.attach(otel.set_value(self._key, self._value, context))
         return self._value
 
     def __exit__(self, *_: object) -> None:
@@ -106,8 +116,8 @@ class _Block(Generic[_T]):
         try:
             self._token.var.reset(self._token)
         except ValueError:
-            # The block ends in another context than it began in (a generator finalised elsewhere): there it was
-            # never current, so there is nothing to give back. `detach` would log an error.
+            # The block ends in another context than it began in (a generator finalised elsewhere): there it
+            # was never current, so there is nothing to give back. `detach` would log an error.
             return
 
 
@@ -115,32 +125,29 @@ class _OptionsBlock(_Block[Options]):
     __slots__ = ()
     _key = _OPTIONS
 
-    def _inside(self, value: Options) -> Options:
-        outer = current()
-        if outer is None:
-            return value
-        given = {item.name: getattr(value, item.name) for item in fields(value)}
-        return replace(outer, **{name: item for name, item in given.items() if item is not None})
+    def _within(self, outer: Options) -> Options:
+        return Options._make(old if new is None else new for old, new in zip(outer, self._value, strict=True))
 
 
 class _SessionBlock(_Block[Session]):
     __slots__ = ()
     _key = _SESSION
 
-    def _inside(self, value: Session) -> Session:
-        outer = current_session()
-        if outer is None:
-            return value
+    def _within(self, outer: Session) -> Session:
+        own = self._value
         return Session(
-            conversation_id=outer.conversation_id if value.conversation_id is None else value.conversation_id,
-            user_id=outer.user_id if value.user_id is None else value.user_id,
-            attributes=MappingProxyType({**outer.attributes, **value.attributes}),
+            conversation_id=outer.conversation_id if own.conversation_id is None else own.conversation_id,
+            user_id=outer.user_id if own.user_id is None else own.user_id,
+            attributes=MappingProxyType({**outer.attributes, **own.attributes}),
         )
 
 
 @lru_cache(maxsize=16)
 def _mode(value: bool | str) -> str:  # noqa: FBT001 - a cache's key
-    return Config.load({}, capture_content=value).capture_content
+    try:
+        return Config.load({}, capture_content=value).capture_content
+    except ValueError as error:
+        raise ValueError(str(error).replace("instrument", "options", 1)) from None
 
 
 def options(
@@ -159,19 +166,17 @@ def options(
     Raises ValueError for a bad value.
     """
     if progress_interval is not None and not 0 < progress_interval < float("inf"):
-        raise ValueError(
-            f"options(progress_interval={progress_interval!r}): expected a positive number of seconds"
-        )
+        raise ValueError(f"options(progress_interval={progress_interval!r}): expected positive seconds")
     if max_raw_bytes is not None and max_raw_bytes <= 0:
         raise ValueError(f"options(max_raw_bytes={max_raw_bytes!r}): expected a positive number of bytes")
     return _OptionsBlock(
         Options(
-            enabled=enabled,
-            capture_content=None if capture_content is None else _mode(capture_content),
-            on_progress=on_progress,
-            progress_interval=progress_interval,
-            capture_raw_chunks=capture_raw_chunks,
-            max_raw_bytes=max_raw_bytes,
+            enabled,
+            None if capture_content is None else _mode(capture_content),
+            on_progress,
+            progress_interval,
+            capture_raw_chunks,
+            max_raw_bytes,
         )
     )
 
