@@ -1,0 +1,197 @@
+"""What a span, a metric point or an event says of an `Operation`: dicts of attributes, built once each.
+
+`start` comes first: samplers see it, and every metric point carries it.
+Identity and usage are set before content, so that no limit on the number of attributes can cost them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .semconv import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._operation import ErrorInfo, Operation, Server
+    from .semconv import Convention
+
+__all__ = ["description", "end", "exception", "metric", "shared", "start"]
+
+_MAX_VALUES = 200
+_OTHER = "_OTHER"
+
+
+def start(op: Operation) -> dict[str, Any]:
+    """The attributes that are known when the call starts, for samplers and for every metric point."""
+    attributes: dict[str, Any] = {names.OPERATION_NAME: op.name, names.PROVIDER_NAME: op.provider}
+    if op.request_model is not None:
+        attributes[names.REQUEST_MODEL] = op.request_model
+    if op.server_address is not None:
+        attributes[names.SERVER_ADDRESS] = op.server_address
+        if op.server_port is not None:
+            attributes[names.SERVER_PORT] = op.server_port
+    return attributes
+
+
+def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
+    """The span's attributes that are known when the call has ended."""
+    attributes: dict[str, Any] = {}
+    if op.response_id is not None:
+        attributes[names.RESPONSE_ID] = op.response_id
+    if op.response_model is not None:
+        attributes[names.RESPONSE_MODEL] = op.response_model
+    for convention in conventions:
+        convention.fill_usage(op, attributes)
+        convention.fill_request(op, attributes)
+    if op.finish_reasons:
+        attributes[names.FINISH_REASONS] = op.finish_reasons
+    if op.conversation_id is not None:
+        attributes[names.CONVERSATION_ID] = op.conversation_id
+    if op.api is not None:
+        attributes[names.OPENAI_API_TYPE] = op.api
+    attributes[names.OUTCOME] = str(op.outcome)
+    if op.stream_stats is not None:
+        _stream(op, attributes)
+    if op.server is not None:
+        _server(op, op.server, attributes)
+    if op.error is not None:
+        _error(op.error, attributes)
+    if op.attempts:
+        _attempts(op, attributes)
+    if op.tool_calls:
+        attributes[names.RESPONSE_TOOL_CALLS] = op.tool_calls
+    if op.cost is not None:
+        attributes[names.COST] = float(op.cost)
+    if op.attributes:
+        attributes.update(op.attributes)
+    return attributes
+
+
+def _stream(op: Operation, attributes: dict[str, Any]) -> None:
+    if op.stream:
+        attributes[names.REQUEST_STREAM] = True
+    stats = op.stream_stats
+    if stats is None:
+        return
+    attributes[names.STREAM_CHUNKS] = stats.chunks
+    attributes[names.STREAM_SIZE] = stats.bytes
+    if stats.first_chunk is not None:
+        attributes[names.TIME_TO_FIRST_CHUNK] = stats.first_chunk
+    for name, value in (
+        (names.STREAM_GAP_P50, stats.gap_p50),
+        (names.STREAM_GAP_P99, stats.gap_p99),
+        (names.STREAM_GAP_MAX, stats.gap_max),
+    ):
+        if value is not None:
+            attributes[name] = value
+
+
+def _server(op: Operation, server: Server, attributes: dict[str, Any]) -> None:
+    if server.request_id is not None:
+        attributes[names.RESPONSE_REQUEST_ID] = server.request_id
+    if server.organization is not None:
+        attributes[names.RESPONSE_ORGANIZATION] = server.organization
+    if server.processing is not None:
+        attributes[names.RESPONSE_PROCESSING_TIME] = server.processing
+    if server.status is not None:
+        attributes[names.RESPONSE_STATUS_CODE] = server.status
+    openai = op.api is not None
+    if server.service_tier is not None:
+        attributes[names.OPENAI_RESPONSE_SERVICE_TIER if openai else names.OWN_RESPONSE_SERVICE_TIER] = (
+            server.service_tier
+        )
+    if server.system_fingerprint is not None and openai:
+        attributes[names.OPENAI_SYSTEM_FINGERPRINT] = server.system_fingerprint
+    limit = server.rate_limit
+    if limit is not None:
+        for name, value in (
+            (names.RATELIMIT_REMAINING_REQUESTS, limit.remaining_requests),
+            (names.RATELIMIT_REMAINING_TOKENS, limit.remaining_tokens),
+            (names.RATELIMIT_LIMIT_REQUESTS, limit.limit_requests),
+            (names.RATELIMIT_LIMIT_TOKENS, limit.limit_tokens),
+            (names.RATELIMIT_RESET_REQUESTS, limit.reset_requests),
+            (names.RATELIMIT_RESET_TOKENS, limit.reset_tokens),
+        ):
+            if value is not None:
+                attributes[name] = value
+
+
+def _error(error: ErrorInfo, attributes: dict[str, Any]) -> None:
+    attributes[names.ERROR_TYPE] = error.type
+    attributes[names.ERROR_CATEGORY] = error.category
+    attributes[names.ERROR_RETRYABLE] = error.retryable
+    if error.status is not None:
+        attributes[names.RESPONSE_STATUS_CODE] = error.status
+    if error.code is not None and error.code != error.type:
+        attributes[names.ERROR_CODE] = error.code
+
+
+def _attempts(op: Operation, attributes: dict[str, Any]) -> None:
+    attributes[names.REQUEST_ATTEMPTS] = op.attempt_count
+    attributes[names.ATTEMPT_STATUSES] = [attempt.status or 0 for attempt in op.attempts]
+    attributes[names.ATTEMPT_DURATIONS] = [attempt.duration for attempt in op.attempts]
+    attributes[names.ATTEMPT_DELAYS] = [attempt.wait for attempt in op.attempts]
+    attributes[names.RETRY_DELAY] = sum(attempt.wait for attempt in op.attempts)
+
+
+def description(error: ErrorInfo) -> str:
+    """A span status that tells what failed without the exception's text, which may quote content or a key."""
+    if error.message is not None:
+        return error.message
+    known = [error.exception, str(error.status) if error.status else "", error.code or ""]
+    return " ".join(part for part in known if part) or error.type
+
+
+def exception(error: ErrorInfo) -> dict[str, Any]:
+    """The attributes of the exception event."""
+    attributes: dict[str, Any] = {names.EXCEPTION_TYPE: error.exception, names.ERROR_TYPE: error.type}
+    if error.message is not None:
+        attributes[names.EXCEPTION_MESSAGE] = error.message
+    if error.stacktrace is not None:
+        attributes[names.EXCEPTION_STACKTRACE] = error.stacktrace
+    return attributes
+
+
+class _Capped:
+    """Values that may stand on metrics: the first 200 of their kind, `_OTHER` from then on."""
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+
+    def add(self, value: str) -> str:
+        """Remember `value` if there is room; what to put on the metric instead of it."""
+        if len(self.known) >= _MAX_VALUES:
+            return _OTHER
+        return self.known.setdefault(value, value)
+
+
+_models = _Capped()
+_errors = _Capped()
+_hosts = _Capped()
+
+
+def shared(op: Operation, at_start: dict[str, Any]) -> dict[str, Any]:
+    """What all metric points of a call carry: the attributes at its start, each with a bounded number of values."""
+    attributes = at_start
+    if (model := op.request_model) is not None and model not in _models.known:
+        attributes = {**attributes, names.REQUEST_MODEL: _models.add(model)}
+    if (host := op.server_address) is not None and host not in _hosts.known:
+        attributes = {**attributes, names.SERVER_ADDRESS: _hosts.add(host)}
+    return attributes
+
+
+def metric(op: Operation, common: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of the metric points of a call that has ended."""
+    attributes = common.copy()
+    if (model := op.response_model) is not None:
+        attributes[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
+    if op.api is not None and op.server is not None and op.server.service_tier is not None:
+        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = op.server.service_tier
+    attributes[names.OUTCOME] = str(op.outcome)
+    if op.error is not None:
+        error = op.error.type
+        attributes[names.ERROR_TYPE] = error if error in _errors.known else _errors.add(error)
+    return attributes

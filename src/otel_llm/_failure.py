@@ -1,0 +1,67 @@
+"""What an exception says of a failed call: an `ErrorInfo`, without keeping the exception.
+
+SDK exceptions are read by their public attributes (`status_code`, `code`, `type`, `body`), never by class, as no SDK
+is imported here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import traceback
+from typing import Any
+
+from ._operation import ErrorInfo, Outcome
+
+__all__ = ["describe", "outcome_of"]
+
+_CODE = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """`CANCELLED` when the application stopped the call itself, else `FAILED`."""
+    if isinstance(error, _INTERRUPTS) or not isinstance(error, Exception):
+        return Outcome.CANCELLED
+    return Outcome.FAILED
+
+
+def _code(value: object) -> str | None:
+    """A provider's code, if it has the form of one: a sentence is no code and would cost a metric series each."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    return text if text is not None and _CODE.fullmatch(text) else None
+
+
+def _provider_code(facts: dict[str, Any]) -> str | None:
+    """The most telling of `code` and `type`, on the exception or in the body of the answer."""
+    body = facts.get("body")
+    inner: Any = body.get("error") if isinstance(body, dict) else None
+    inner = inner if isinstance(inner, dict) else body if isinstance(body, dict) else {}
+    for value in (facts.get("code"), inner.get("code"), facts.get("type"), inner.get("type")):
+        code = _code(value)
+        if code is not None and code not in ("error", "null"):
+            return code
+    return None
+
+
+def _class_name(cls: type) -> str:
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def describe(error: BaseException, *, content: bool = False) -> ErrorInfo:
+    """The facts of `error`; its text and stack trace only when `content` is captured, as they may quote it."""
+    cls = type(error)
+    facts: dict[str, Any] = getattr(error, "__dict__", {})
+    status = facts.get("status_code")
+    status = status if type(status) is int else None
+    code = _provider_code(facts)
+    timeout = any("Timeout" in base.__name__ for base in cls.__mro__)
+    name = _class_name(cls)
+    return ErrorInfo(
+        type=code or ("timeout" if timeout else name),
+        exception=name,
+        code=code,
+        status=status,
+        message=str(error) if content else None,
+        stacktrace="".join(traceback.format_exception(error)) if content else None,
+    )

@@ -1,0 +1,1 @@
+"""How calls are noticed: one driver per family of SDKs. Every private name of an SDK stands in this package."""

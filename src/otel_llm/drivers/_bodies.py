@@ -1,0 +1,217 @@
+"""Watching the body of an HTTP response that the call hands out unread: its bytes, its close, its death.
+
+`Body` and `AsyncBody` stand in for `response.stream` and forward everything they do not know (anthropic's SDK looks
+for an observer there); `Tie` lives as long as the response and buries the recording with it.
+httpx and httpx2 are never imported: the stand-ins pass for what they wrap.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from .. import _guard
+from .._operation import Outcome
+from .._recorder import bury
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from .._recorder import Recording
+
+__all__ = ["AsyncBody", "Body", "Tie", "tied"]
+
+_KEY = "otel_llm"
+_MAX_BODY = 1024 * 1024
+"""Of a JSON body that nobody parses for us, at most this much is kept until its end."""
+
+
+class Tie:
+    """Kept in the response's extensions: finds the recording from the response, and notices the response's death."""
+
+    __slots__ = ("recording",)
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    def __del__(self) -> None:
+        bury(self.recording)
+
+
+def tie(recording: Recording, response: Any) -> None:
+    """Bind `response` to `recording`, so that whoever reads it later, in whatever context, is found."""
+    response.extensions[_KEY] = Tie(recording)
+
+
+def tied(response: Any) -> Recording | None:
+    """The recording that `response` belongs to; None for one of a call that was not recorded."""
+    extensions = getattr(response, "extensions", None)
+    found = extensions.get(_KEY) if isinstance(extensions, dict) else None
+    return found.recording if isinstance(found, Tie) else None
+
+
+def _being_finalised() -> bool:
+    """Whether this close comes from a dying object, or from inside the OpenTelemetry SDK, whose locks may be held.
+
+    The SDK's generator closes its response when it is dropped, and a generator of the application may close a stream
+    when the garbage collector drops it, at any allocation.
+    """
+    frame = sys._getframe(3)  # noqa: SLF001 - the callers of the close
+    while frame is not None:
+        if frame.f_code.co_name == "__stream__" or frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+@_guard.guarded
+def _closed(recording: Recording) -> None:
+    if recording.ended or recording.reading:
+        return
+    if _being_finalised():
+        bury(recording)
+    else:
+        recording.close(sys.exception())
+
+
+@_guard.guarded
+def _failed(recording: Recording, error: BaseException) -> None:
+    if not recording.parsed:
+        recording.fail(error)
+
+
+class _Unparsed:
+    """The bytes of a body that the SDK does not parse: lines, raw bytes, or a JSON body read later."""
+
+    __slots__ = ("_collected", "_decoder", "_line", "_recording", "_sse", "_size")
+
+    def __init__(self, recording: Recording) -> None:
+        headers = recording.http.headers if recording.http is not None else {}
+        self._recording = recording
+        self._sse = "event-stream" in headers.get("content-type", "")
+        encoding = headers.get("content-encoding", "").strip().lower()
+        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in ("gzip", "deflate") else None
+        self._collected: list[bytes] | None = [] if encoding in ("", "identity", "gzip", "deflate") else None
+        self._size = 0
+        self._line = b""
+
+    def feed(self, data: bytes) -> None:
+        if self._recording.parsed or self._collected is None:
+            return
+        if self._decoder is not None:
+            data = self._decoder.decompress(data)
+        if self._sse:
+            *lines, self._line = (self._line + data).split(b"\n")
+            for line in lines:
+                self._event(line)
+            return
+        self._size += len(data)
+        if self._size > _MAX_BODY:
+            self._collected = None
+        else:
+            self._collected.append(data)
+
+    def _event(self, line: bytes) -> None:
+        line = line.strip()
+        if not line.startswith(b"data:"):
+            return
+        data = line[5:].strip()
+        if data.startswith(b"{"):
+            self._recording.chunk(json.loads(data))
+
+    def end(self) -> None:
+        recording = self._recording
+        if recording.parsed:
+            return
+        if not self._sse and self._collected:
+            recording.response(json.loads(b"".join(self._collected)))
+        recording.end(Outcome.COMPLETED)
+
+
+@_guard.guarded
+def _unparsed(recording: Recording) -> _Unparsed:
+    return _Unparsed(recording)
+
+
+@_guard.guarded
+def _fed(body: _Unparsed | None, data: bytes) -> None:
+    if body is not None:
+        body.feed(data)
+
+
+@_guard.guarded
+def _read(body: _Unparsed | None) -> None:
+    if body is not None:
+        body.end()
+
+
+class Body(wrapt.ObjectProxy):  # type: ignore[misc]
+    """Stands in for the byte stream of a sync response."""
+
+    def __init__(self, wrapped: Any, recording: Recording) -> None:
+        super().__init__(wrapped)
+        self._self_recording = recording
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._self_recording.parsed:
+            return iter(self.__wrapped__)
+        return self._watch()
+
+    def _watch(self) -> Iterator[bytes]:
+        recording: Recording = self._self_recording
+        body = _unparsed(recording)
+        try:
+            for data in self.__wrapped__:
+                _fed(body, data)
+                yield data
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            _failed(recording, error)
+            raise
+        _read(body)
+
+    def close(self) -> None:
+        """Close the wrapped stream; the call ends with it if nothing else ended it."""
+        try:
+            self.__wrapped__.close()
+        finally:
+            _closed(self._self_recording)
+
+
+class AsyncBody(wrapt.ObjectProxy):  # type: ignore[misc]
+    """Stands in for the byte stream of an async response."""
+
+    def __init__(self, wrapped: Any, recording: Recording) -> None:
+        super().__init__(wrapped)
+        self._self_recording = recording
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._self_recording.parsed:
+            return self.__wrapped__.__aiter__()  # type: ignore[no-any-return]
+        return self._watch()
+
+    async def _watch(self) -> AsyncIterator[bytes]:
+        recording: Recording = self._self_recording
+        body = _unparsed(recording)
+        try:
+            async for data in self.__wrapped__:
+                _fed(body, data)
+                yield data
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            _failed(recording, error)
+            raise
+        _read(body)
+
+    async def aclose(self) -> None:
+        """Close the wrapped stream; the call ends with it if nothing else ended it."""
+        try:
+            await self.__wrapped__.aclose()
+        finally:
+            _closed(self._self_recording)

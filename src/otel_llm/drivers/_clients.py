@@ -1,0 +1,71 @@
+"""What is known of a client before its calls: who answers it, at which address, and who records it.
+
+Worked out once per client and base URL, as every call needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ..providers._hosts import Answerer, identify
+
+if TYPE_CHECKING:
+    from .._recorder import Recorder
+    from ..providers._base import Provider
+
+__all__ = ["Client", "Clients"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The facts of one client of an SDK."""
+
+    recorder: Recorder
+    url: object
+    """The base URL object the facts were read from: another one means that the user changed it."""
+    answerer: Answerer
+    address: str | None
+    port: int | None
+    propagate: bool
+    """Whether requests of this client may carry a `traceparent` of ours."""
+
+
+class Clients:
+    """The clients of one SDK, weakly held."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._known: WeakKeyDictionary[Any, Client] = WeakKeyDictionary()
+        self._own: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
+
+    def record_with(self, client: Any, recorder: Recorder | None) -> None:
+        """Give a client a recorder of its own, or (None) the common one again."""
+        self._known.pop(client, None)
+        if recorder is None:
+            self._own.pop(client, None)
+        else:
+            self._own[client] = recorder
+
+    def forget(self) -> None:
+        """Work everything out anew: the recorder has changed."""
+        self._known.clear()
+
+    def facts(self, client: Any, recorder: Recorder) -> Client:
+        """The facts of `client`, which `recorder` records unless it has one of its own."""
+        known = self._known.get(client)
+        if known is None or known.url is not getattr(client, "_base_url", None):
+            known = self._known[client] = self._read(client, self._own.get(client, recorder))
+        return known
+
+    def _read(self, client: Any, recorder: Recorder) -> Client:
+        url = getattr(client, "_base_url", None)
+        host = getattr(url, "host", None) or None
+        port = getattr(url, "port", None)
+        if port is None and host is not None:
+            port = 80 if getattr(url, "scheme", "https") == "http" else 443
+        classes = [cls.__name__ for cls in type(client).__mro__]
+        config = recorder.config
+        answerer = identify(self._provider, host, classes, config.providers)
+        return Client(recorder, url, answerer, host, port, propagate=host in config.propagate_hosts)

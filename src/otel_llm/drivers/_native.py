@@ -1,0 +1,122 @@
+"""The spans that the anthropic SDK (1.14 and later) makes itself, beside ours.
+
+mode       what happens                                                              spans per call
+replace    the SDK is given a stand-in with our span's context: it records nothing,  ours
+           and, where the client's own setting says so, sends our `traceparent`
+adopt      the SDK's span is kept, and gets what it lacks; no span of ours starts    the SDK's
+coexist    both                                                                      two
+
+Both functions that this wraps are private names of the SDK: where they are missing, `coexist` is all there is.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from .. import _guard
+from .._recorder import Recording, current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._recorder import Recorder
+
+__all__ = ["NativeSpans"]
+
+_log = logging.getLogger("otel_llm")
+_START = "start_api_call_span"
+
+
+class _Adopted(wrapt.ObjectProxy):  # type: ignore[misc]
+    """The SDK's span as the SDK sees it: it cannot end it, since our recording does, at the call's real end."""
+
+    def __init__(self, span: Any, recording: Recording) -> None:
+        super().__init__(span)
+        self._self_recording = recording
+
+    def end(self, end_time: int | None = None) -> None:
+        """Left to the recording."""
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """As the span's, until the call has ended."""
+        if not self._self_recording.ended:
+            self.__wrapped__.set_attribute(key, value)
+
+    def set_attributes(self, attributes: Any) -> None:
+        """As the span's, until the call has ended."""
+        if not self._self_recording.ended:
+            self.__wrapped__.set_attributes(attributes)
+
+    def set_status(self, *args: Any, **kwargs: Any) -> None:
+        """As the span's, until the call has ended."""
+        if not self._self_recording.ended:
+            self.__wrapped__.set_status(*args, **kwargs)
+
+
+class NativeSpans:
+    """Keeps an SDK's own spans from doubling ours."""
+
+    def __init__(self, is_inference: Callable[[Any], bool]) -> None:
+        self._is_inference = is_inference
+        self._module: Any = None
+        self._original: Any = None
+        self._recorder: Recorder | None = None
+        self._mode = "coexist"
+
+    def on(self, module: Any, recorder: Recorder) -> None:
+        """Act on the spans that `module` (the SDK's `_base_client`) starts, if it starts any."""
+        self._recorder = recorder
+        self._mode = recorder.config.anthropic_native
+        original = getattr(module, _START, None)
+        if original is None or self._mode == "coexist" or self._module is not None:
+            return
+        self._module = module
+        self._original = original
+        setattr(module, _START, self._start)
+
+    def off(self) -> None:
+        """Let the SDK start its spans as it did."""
+        if self._module is not None:
+            setattr(self._module, _START, self._original)
+        self._module = None
+
+    def adopts(self, client: Any, options: Any) -> bool:
+        """Whether the SDK is about to start a span that we are to adopt."""
+        return (
+            self._mode == "adopt"
+            and self._module is not None
+            and getattr(client, "_tracer", None) is not None
+            and bool(getattr(options, "span_name", None))
+        )
+
+    def _start(self, tracer: Any, base_url: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        handled, stand_in = self._instead(options) or (False, None)
+        if handled:
+            return stand_in
+        span = self._original(tracer, base_url, options, *args, **kwargs)
+        if span is None or self._mode != "adopt":
+            return span
+        return self._adopted(span) or span
+
+    @_guard.guarded
+    def _instead(self, options: Any) -> tuple[bool, Any]:
+        """What the SDK gets instead of a span of its own; (False, None): let it start its own."""
+        if self._mode != "replace" or not self._is_inference(options):
+            return False, None
+        recording = current.get()
+        if recording is not None and not recording.ended:
+            return True, recording.stand_in()
+        if self._recorder is not None and self._recorder.free() is None:
+            return True, None  # suppressed, or a framework's span is the span of this call
+        return False, None
+
+    @_guard.guarded
+    def _adopted(self, span: Any) -> Any:
+        recording = current.get()
+        if recording is None or not recording.adopting:
+            return span
+        recording.adopt(span)
+        return _Adopted(span, recording)

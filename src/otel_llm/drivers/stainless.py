@@ -1,0 +1,354 @@
+"""The seam into SDKs that Stainless generates: openai, anthropic and their family.
+
+One choke point starts and ends a call (`request`), small seams give the rest; methods of resources are not patched.
+
+seam                                       what it gives
+`Sync/AsyncAPIClient.request`              start, end, errors, the request's body
+`Sync/AsyncAPIClient._process_response`    the HTTP response: headers, binding to the recording
+`Stream.__stream__`, `AsyncStream...`      parsed events
+`response.stream`                          close, unparsed bytes
+`BaseClient._build_request`                the moment an attempt is sent
+`BaseClient._should_retry`                 the status of an attempt that failed
+`BaseClient._calculate_retry_timeout`      the wait before the next attempt
+
+Each is optional: one that an SDK's version lacks is skipped, and its facts are missing.
+All of it is on classes, so clients and bound methods from before `instrument()` are seen too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from functools import lru_cache, partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import wrapt
+
+from .. import _guard
+from .._listeners import listeners, tell
+from .._operation import Attempt, Operation, Outcome
+from .._recorder import Recording, current
+from ..providers._base import NOTHING
+from . import _headers
+from ._bodies import AsyncBody, Body, tie, tied
+from ._clients import Clients
+from ._native import NativeSpans
+from ._streams import AsyncEvents, Events
+from ._versions import notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._recorder import Recorder
+    from ..providers._base import Endpoint, Provider
+
+__all__ = ["StainlessDriver"]
+
+_log = logging.getLogger("otel_llm")
+_MAX_RAW = 1024 * 1024
+
+
+class _Patch(NamedTuple):
+    owner: type
+    name: str
+    original: Any
+    wrapper: Any
+
+
+class StainlessDriver:
+    """Instruments one SDK of the family: on and off, any number of times, whether the SDK is imported or not."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.clients = Clients(provider)
+        self.recorder: Recorder | None = None
+        self._native = NativeSpans(lambda options: self._endpoint(options.method, options.url) is not None)
+        self._patches: list[_Patch] = []
+        self._waiting = False
+        self._endpoint = lru_cache(maxsize=512)(self._match)
+
+    def on(self, recorder: Recorder) -> None:
+        """Record calls of the SDK with `recorder` from now on; an SDK not imported yet is patched when it is."""
+        self.recorder = recorder
+        self.clients.forget()
+        modules = self._seams()
+        if not self._waiting:
+            self._waiting = True
+            for module in modules:
+                wrapt.register_post_import_hook(self._imported, f"{self.provider.module}.{module}")
+        else:
+            for module in modules:
+                loaded = sys.modules.get(f"{self.provider.module}.{module}")
+                if loaded is not None:
+                    self._imported(loaded)
+
+    def off(self) -> None:
+        """Put back the very functions that were there; what others have wrapped since stays and goes quiet."""
+        self.recorder = None
+        for patch in reversed(self._patches):
+            if patch.owner.__dict__.get(patch.name) is patch.wrapper:
+                setattr(patch.owner, patch.name, patch.original)
+        self._patches.clear()
+        self._native.off()
+
+    def _seams(self) -> dict[str, list[tuple[str, str, Callable[..., Any]]]]:
+        return {
+            "_base_client": [
+                ("SyncAPIClient", "request", self._request),
+                ("AsyncAPIClient", "request", self._async_request),
+                ("SyncAPIClient", "_process_response", partial(self._process_response, Body)),
+                ("AsyncAPIClient", "_process_response", partial(self._process_response, AsyncBody)),
+                ("BaseClient", "_build_request", self._build_request),
+                ("BaseClient", "_should_retry", self._should_retry),
+                ("BaseClient", "_calculate_retry_timeout", self._calculate_retry_timeout),
+            ],
+            "_streaming": [
+                ("Stream", "__stream__", self._stream),
+                ("AsyncStream", "__stream__", self._async_stream),
+            ],
+        }
+
+    @_guard.guarded
+    def _imported(self, module: Any) -> None:
+        """Patch what the module has of the seams."""
+        if self.recorder is None:
+            return
+        short = module.__name__.removeprefix(f"{self.provider.module}.")
+        missing: list[str] = []
+        for owner, name, wrapper in self._seams()[short]:
+            cls = getattr(module, owner, None)
+            original = cls.__dict__.get(name) if cls is not None else None
+            if original is None:
+                missing.append(f"{owner}.{name}")
+            elif not any(patch.wrapper is original for patch in self._patches):
+                self._patch(cls, name, original, wrapper)
+        if short == "_base_client":
+            self._native.on(module, self.recorder)
+            notice(self.provider, missing)
+
+    def _patch(self, cls: Any, name: str, original: Any, wrapper: Callable[..., Any]) -> None:
+        if isinstance(original, wrapt.FunctionWrapper):
+            _log.warning(
+                "%s is already instrumented by another package (%s.%s is wrapped): calls may have two spans. "
+                "Run one of the two; OTEL_PYTHON_DISABLED_INSTRUMENTATIONS switches off by name.",
+                self.provider.module,
+                cls.__name__,
+                name,
+            )
+        wrapped = wrapt.FunctionWrapper(original, wrapper)
+        setattr(cls, name, wrapped)
+        self._patches.append(_Patch(cls, name, original, wrapped))
+
+    def _match(self, method: str, url: str) -> Endpoint | None:
+        """The endpoint that a request goes to, by the end of its path."""
+        path = url.partition("?")[0].rstrip("/")
+        for endpoint in self.provider.endpoints:
+            if endpoint.method == method.lower() and endpoint.matches(path):
+                return endpoint
+        return None
+
+    # Start and end of a call.
+
+    def _request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        recording = self._begin(client, args, kwargs)
+        if recording is None:
+            return wrapped(*args, **kwargs)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            _failed(recording, error)
+            raise
+        _returned(recording, result)
+        return result
+
+    async def _async_request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        recording = self._begin(client, args, kwargs)
+        if recording is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            _failed(recording, error)
+            raise
+        _returned(recording, result)
+        return result
+
+    @_guard.guarded
+    def _begin(self, client: Any, args: Any, kwargs: Any) -> Recording | None:
+        """Start recording a call, unless it is none of a model or not to be recorded."""
+        recorder = self.recorder
+        if recorder is None:
+            return None
+        options = args[1] if len(args) > 1 else kwargs["options"]
+        endpoint = self._endpoint(options.method, options.url)
+        if endpoint is None:
+            return None
+        context = recorder.free()
+        if context is None:
+            return None
+        known = self.clients.facts(client, recorder)
+        recorder = known.recorder
+        answerer = known.answerer
+        op = Operation(
+            answerer.label,
+            endpoint.operation,
+            endpoint.path,
+            self.provider.name,
+            endpoint.api if answerer.is_openai else None,
+            server_address=known.address,
+            server_port=known.port,
+            known_host=answerer.known,
+        )
+        _asked(endpoint, op, options)
+        recording = recorder.start(op, endpoint, context, adopting=self._native.adopts(client, options))
+        if recording is None:
+            return None
+        if kwargs.get("stream") and endpoint.accumulator is not None:
+            recording.stream()
+        recording.propagate = known.propagate
+        if recorder.config.request_hook is not None:
+            recorder.hook(recorder.config.request_hook, recording, options)
+        recording.enter()
+        return recording
+
+    # The HTTP response of a call.
+
+    def _process_response(self, body: type, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        recording = current.get()
+        if recording is not None:
+            self._bind(recording, body, kwargs)
+        return wrapped(*args, **kwargs)
+
+    @_guard.guarded
+    def _bind(self, recording: Recording, body: type, kwargs: Any) -> None:
+        options = kwargs["options"]
+        if recording.endpoint is None or recording.endpoint is not self._endpoint(options.method, options.url):
+            return  # another request that the SDK makes meanwhile, for a token for instance
+        response = kwargs["response"]
+        recording.http = response
+        _headers.read(recording.op, response.headers.raw, response.status_code)
+        if not response.is_closed:
+            tie(recording, response)
+            response.stream = body(response.stream, recording)
+        elif recording.op.stream:
+            tie(recording, response)
+
+    def _stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
+        recording = _watched(stream)
+        events = wrapped(*args, **kwargs)
+        return events if recording is None else Events(events, recording)
+
+    def _async_stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
+        recording = _watched(stream)
+        events = wrapped(*args, **kwargs)
+        return events if recording is None else AsyncEvents(events, recording)
+
+    # Attempts.
+
+    def _build_request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        request = wrapped(*args, **kwargs)
+        recording = current.get()
+        if recording is not None:
+            _sending(recording, request, args, kwargs)
+        return request
+
+    def _should_retry(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        recording = current.get()
+        if recording is not None:
+            _refused(recording, args[0] if args else kwargs.get("response"))
+        return wrapped(*args, **kwargs)
+
+    def _calculate_retry_timeout(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        wait = wrapped(*args, **kwargs)
+        recording = current.get()
+        if recording is not None:
+            _retrying(recording, wait)
+        return wait
+
+
+@_guard.guarded
+def _asked(endpoint: Endpoint, op: Operation, options: Any) -> None:
+    """Read the request; what an odd body does to us costs attributes, not the span."""
+    body = options.json_data
+    if options.extra_json:
+        body = {**body, **options.extra_json} if isinstance(body, dict) else options.extra_json
+    if endpoint.method == "get":
+        op.response_id = options.url.partition("?")[0].rpartition("/")[2]
+    elif isinstance(body, dict):
+        endpoint.request(op, body)
+
+
+@_guard.guarded
+def _watched(stream: Any) -> Recording | None:
+    recording = tied(stream.response)
+    return None if recording is None or recording.ended else recording
+
+
+@_guard.guarded
+def _sending(recording: Recording, request: Any, args: Any, kwargs: Any) -> None:
+    """An attempt is about to be sent."""
+    recording.sent = perf_counter()
+    recording.status = None
+    if recording.propagate:
+        recording.recorder.inject(recording, request.headers)
+
+
+@_guard.guarded
+def _refused(recording: Recording, response: Any) -> None:
+    """An attempt was answered with an error."""
+    recording.status = response.status_code
+    _headers.read(recording.op, response.headers.raw, response.status_code)
+
+
+@_guard.guarded
+def _retrying(recording: Recording, wait: float) -> None:
+    """The SDK will wait and send again."""
+    op = recording.op
+    attempt = Attempt(len(op.attempts) + 1, recording.status, perf_counter() - recording.sent, float(wait))
+    op.attempts += (attempt,)
+    if listeners.attempt:
+        tell(listeners.attempt, op, attempt)
+
+
+@_guard.guarded
+def _failed(recording: Recording, error: BaseException) -> None:
+    """The call raised."""
+    recording.leave(error)
+    response = recording.http
+    answer = getattr(error, "response", None)
+    if answer is not None and response is None:
+        _headers.read(recording.op, answer.headers.raw, answer.status_code)
+    elif response is not None and response.is_closed and not recording.op.stream:
+        # The answer came and was billed, then something in it could not be parsed.
+        recording.response(_json(response))
+    recording.fail(error)
+
+
+@_guard.guarded
+def _returned(recording: Recording, result: Any) -> None:
+    """The call gave the application its result; a stream or an unread body goes on."""
+    recording.leave()
+    response = recording.http
+    hook = recording.recorder.config.response_hook
+    if hook is not None:
+        recording.recorder.hook(hook, recording, result)
+    if response is not None and not response.is_closed:
+        return
+    if recording.op.stream and response is not None:
+        return
+    is_raw = result is response or "http_response" in getattr(result, "__dict__", NOTHING)
+    recording.response(_json(response) if is_raw else result)
+    recording.end(Outcome.COMPLETED)
+
+
+def _json(response: Any) -> Any:
+    """The body of a response that was read, if it is JSON of a size worth parsing a second time."""
+    content = response.content
+    if len(content) > _MAX_RAW or not content.lstrip()[:1] == b"{":
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None  # a body that is no JSON has no facts

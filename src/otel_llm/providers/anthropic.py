@@ -1,0 +1,195 @@
+"""The Anthropic API: messages and beta messages, on Anthropic's own host, Bedrock, Vertex and Foundry.
+
+Facts about bodies: the SDK's types; which fact fills what: the GenAI conventions and their Anthropic page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._operation import Server, Usage
+from ._base import NOTHING, Endpoint, Provider, fields, whole, words
+from ._finish import ANTHROPIC as FINISH
+from ._parameters import Table, collect, effort, floating, integer, stops
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._operation import Operation
+
+__all__ = ["ANTHROPIC"]
+
+
+def _output_type(value: object) -> str | None:
+    return "json" if fields(value).get("type") == "json_schema" else None
+
+
+_MESSAGES: Table = {
+    "temperature": ("temperature", floating),
+    "top_p": ("top_p", floating),
+    "top_k": ("top_k", integer),
+    "max_tokens": ("max_tokens", integer),
+    "max_tokens_to_sample": ("max_tokens", integer),  # legacy completions
+    "stop_sequences": ("stop_sequences", stops),
+    "output_config": ("reasoning_level", effort),
+    "output_format": ("output_type", _output_type),
+}
+
+
+def _request(op: Operation, body: Mapping[str, Any]) -> None:
+    op.request_model = words(body.get("model"))
+    collect(op, body, _MESSAGES)
+    structured = _output_type(fields(body.get("output_config")).get("format"))
+    if structured:
+        op.parameters["output_type"] = structured
+
+
+def _usage(op: Operation, value: object) -> None:
+    """Add up the input: the API counts what was read from and written to the cache apart from `input_tokens`.
+
+    A stream gives counts twice, at its start and, cumulative, in its last delta: what a later one has, wins.
+    """
+    counts = fields(value)
+    get = counts.get
+    usage = op.usage
+    if usage is None:
+        usage = op.usage = Usage()
+    plain = whole(get("input_tokens"))
+    read = whole(get("cache_read_input_tokens"))
+    written = whole(get("cache_creation_input_tokens"))
+    if read is not None:
+        usage.cache_read = read
+    if written is not None:
+        usage.cache_write = written
+    if plain is not None:
+        usage.input = plain + (usage.cache_read or 0) + (usage.cache_write or 0)
+    output = whole(get("output_tokens"))
+    if output is not None:
+        usage.output = output
+    if get("output_tokens_details") is not None:
+        usage.reasoning = whole(fields(get("output_tokens_details")).get("thinking_tokens"))
+    if get("cache_creation") is not None:
+        split = fields(get("cache_creation"))
+        usage.cache_write_5m = whole(split.get("ephemeral_5m_input_tokens"))
+        usage.cache_write_1h = whole(split.get("ephemeral_1h_input_tokens"))
+    if get("service_tier") is not None:
+        if op.server is None:
+            op.server = Server()
+        op.server.service_tier = words(get("service_tier"))
+    if usage.input is None and usage.output is None:
+        op.usage = None
+
+
+def _response(op: Operation, body: object) -> None:
+    data = fields(body)
+    op.response_id = words(data.get("id"))
+    op.response_model = words(data.get("model"))
+    if data.get("usage") is not None:
+        _usage(op, data["usage"])
+    reason = data.get("stop_reason")
+    if isinstance(reason, str):
+        op.finish_reasons = (FINISH.get(reason, reason),)
+    blocks = data.get("content")
+    if isinstance(blocks, list):
+        for block in blocks:
+            facts = fields(block)
+            if facts.get("type") == "tool_use":
+                name = words(facts.get("name"))
+                op.tool_calls += (name,) if name else ()
+
+
+class MessageStream:
+    """Events of the messages API."""
+
+    __slots__ = ("done", "op")
+
+    def __init__(self, op: Operation) -> None:
+        self.op = op
+        self.done = False
+
+    def add(self, chunk: Any) -> int:
+        """Take in an event."""
+        data = chunk if type(chunk) is dict else getattr(chunk, "__dict__", NOTHING)
+        kind = data.get("type")
+        if kind == "content_block_delta":
+            return self._delta(data.get("delta"))
+        if kind == "message_start":
+            _response(self.op, data.get("message"))
+        elif kind == "message_delta":
+            self._message_delta(data)
+        elif kind == "content_block_start":
+            block = fields(data.get("content_block"))
+            if block.get("type") == "tool_use" and isinstance(block.get("name"), str):
+                self.op.tool_calls += (block["name"],)
+        elif kind == "message_stop":
+            self.done = True
+        return 0
+
+    def _delta(self, delta: object) -> int:
+        data = delta if type(delta) is dict else getattr(delta, "__dict__", NOTHING)
+        output = data.get("text") or data.get("partial_json") or data.get("thinking")
+        if type(output) is not str:
+            return 0
+        return len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
+
+    def _message_delta(self, data: Mapping[str, Any]) -> None:
+        op = self.op
+        reason = fields(data.get("delta")).get("stop_reason")
+        if isinstance(reason, str):
+            op.finish_reasons = (FINISH.get(reason, reason),)
+        usage = data.get("usage")
+        if usage is not None:
+            _usage(op, usage)
+
+    def finish(self) -> None:
+        """Nothing is left to the end: every event writes what it knows."""
+
+
+MESSAGES = Endpoint(
+    operation="chat",
+    path="/v1/messages",
+    request=_request,
+    response=_response,
+    accumulator=MessageStream,
+)
+
+
+class CompletionStream(MessageStream):
+    """Events of legacy text completions: each is a completion, without token counts."""
+
+    __slots__ = ()
+
+    def add(self, chunk: Any) -> int:
+        """Take in a completion."""
+        data = fields(chunk)
+        op = self.op
+        if op.response_id is None:
+            op.response_id = words(data.get("id"))
+            op.response_model = words(data.get("model"))
+        reason = data.get("stop_reason")
+        if isinstance(reason, str):
+            op.finish_reasons = (FINISH.get(reason, reason),)
+            self.done = True
+        output = data.get("completion")
+        return len(output.encode("utf-8", "replace")) if isinstance(output, str) else 0
+
+
+COMPLETE = Endpoint(
+    operation="text_completion",
+    path="/v1/complete",
+    request=_request,
+    response=_response,
+    accumulator=CompletionStream,
+)
+
+ANTHROPIC = Provider(
+    name="anthropic",
+    label="anthropic",
+    module="anthropic",
+    distribution="anthropic",
+    endpoints=(MESSAGES, COMPLETE),
+    hosts=("api.anthropic.com", ".anthropic.com"),
+    minimum="0.30.0",
+    tested="2.11.0",
+    flavour="anthropic",
+)

@@ -1,0 +1,421 @@
+"""The OpenAI API: chat completions, Responses, embeddings, legacy completions.
+
+Spoken by the openai SDK and, as far as chat, embeddings and completions go, by the Stainless-generated SDKs of
+others (`family`).
+Facts about bodies: the SDK's types; which fact fills what: the GenAI conventions and their OpenAI page.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from .._operation import ErrorInfo, Server, Usage
+from ._base import NOTHING, Endpoint, Provider, extra, fields, whole, words
+from ._finish import OPENAI as FINISH
+from ._finish import RESPONSES as RESPONSES_FINISH
+from ._parameters import Table, collect, effort, floating, integer, several, stops, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._operation import Operation
+
+__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OPENAI", "ChatStream", "usage_of"]
+
+
+def _output_type(value: object) -> str | None:
+    kind = fields(value).get("type")
+    return {"text": "text", "json_object": "json", "json_schema": "json"}.get(kind) if isinstance(kind, str) else None
+
+
+def _text_output_type(value: object) -> str | None:
+    return _output_type(fields(value).get("format"))
+
+
+def _asked_tier(value: object) -> str | None:
+    return value if isinstance(value, str) and value != "auto" else None
+
+
+_SAMPLING: Table = {
+    "temperature": ("temperature", floating),
+    "top_p": ("top_p", floating),
+    "service_tier": ("service_tier", _asked_tier),
+}
+_CHAT: Table = {
+    **_SAMPLING,
+    "max_tokens": ("max_tokens", integer),
+    "max_completion_tokens": ("max_tokens", integer),
+    "frequency_penalty": ("frequency_penalty", floating),
+    "presence_penalty": ("presence_penalty", floating),
+    "seed": ("seed", integer),
+    "stop": ("stop_sequences", stops),
+    "n": ("choice_count", several),
+    "response_format": ("output_type", _output_type),
+    "reasoning_effort": ("reasoning_level", text),
+}
+_RESPONSES: Table = {
+    **_SAMPLING,
+    "max_output_tokens": ("max_tokens", integer),
+    "text": ("output_type", _text_output_type),
+    "reasoning": ("reasoning_level", effort),
+    "previous_response_id": ("previous_response_id", text),
+}
+
+
+def _encodings(value: object) -> list[str] | None:
+    return [value] if isinstance(value, str) else None
+
+
+_EMBEDDINGS: Table = {"encoding_format": ("encoding_formats", _encodings), "dimensions": ("dimension_count", integer)}
+
+
+def _chat_request(op: Operation, body: Mapping[str, Any]) -> None:
+    op.request_model = words(body.get("model"))
+    collect(op, body, _CHAT)
+
+
+def _embeddings_request(op: Operation, body: Mapping[str, Any]) -> None:
+    op.request_model = words(body.get("model"))
+    collect(op, body, _EMBEDDINGS)
+
+
+def _responses_request(op: Operation, body: Mapping[str, Any]) -> None:
+    op.request_model = words(body.get("model"))
+    collect(op, body, _RESPONSES)
+    conversation = body.get("conversation")
+    op.conversation_id = words(conversation) or words(fields(conversation).get("id"))
+
+
+_INPUT_MODALITIES = (("text_tokens", "text.input"), ("image_tokens", "image.input"), ("audio_tokens", "audio.input"))
+_OUTPUT_MODALITIES = (("text_tokens", "text.output"), ("image_tokens", "image.output"), ("audio_tokens", "audio.output"))
+
+
+def usage_of(value: object) -> Usage | None:
+    """Token counts of a `usage` object of chat completions, Responses or embeddings; None where there are none.
+
+    Cached and reasoning tokens are subsets of input and output here, so nothing is added up.
+    """
+    counts = fields(value)
+    get = counts.get
+    usage = Usage(
+        whole(get("prompt_tokens", get("input_tokens"))),
+        whole(get("completion_tokens", get("output_tokens"))),
+    )
+    if usage.input is None and usage.output is None:
+        return None
+    asked = get("prompt_tokens_details") or get("input_tokens_details")
+    answered = get("completion_tokens_details") or get("output_tokens_details")
+    if asked is not None or answered is not None:
+        _details(usage, fields(asked), fields(answered))
+    if usage.cache_read is None:
+        usage.cache_read = whole(extra(value, "prompt_cache_hit_tokens"))  # DeepSeek
+    return usage
+
+
+def _details(usage: Usage, asked: Mapping[str, Any], answered: Mapping[str, Any]) -> None:
+    usage.cache_read = whole(asked.get("cached_tokens"))
+    usage.cache_write = whole(asked.get("cache_write_tokens"))
+    usage.reasoning = whole(answered.get("reasoning_tokens"))
+    modalities: dict[str, int] = {}
+    for details, names in ((asked, _INPUT_MODALITIES), (answered, _OUTPUT_MODALITIES)):
+        for key, name in names:
+            count = details.get(key)
+            if count and type(count) is int:
+                modalities[name] = count
+    if modalities:
+        usage.modalities = modalities
+
+
+def _server(op: Operation) -> Server:
+    server = op.server
+    if server is None:
+        server = op.server = Server()
+    return server
+
+
+def _facts(op: Operation, body: object, data: Mapping[str, Any]) -> None:
+    """What every kind of response carries beside its output."""
+    op.response_id = words(data.get("id"))
+    op.response_model = words(data.get("model"))
+    usage = data.get("usage")
+    if usage is not None:
+        op.usage = usage_of(usage)
+        _paid(op, usage)
+    tier = data.get("service_tier")
+    if tier is not None:
+        _server(op).service_tier = words(tier)
+    fingerprint = data.get("system_fingerprint")
+    if fingerprint is not None:
+        _server(op).system_fingerprint = words(fingerprint)
+
+
+def _paid(op: Operation, usage: object) -> None:
+    """Some hosts (OpenRouter) say in `usage.cost` what the call cost, in US dollars."""
+    cost = extra(usage, "cost")
+    if type(cost) in (int, float):
+        _server(op).cost = Decimal(str(cost))
+
+
+def _chat_response(op: Operation, body: object) -> None:
+    data = fields(body)
+    _facts(op, body, data)
+    choices = data.get("choices")
+    if isinstance(choices, list):
+        reasons: list[str] = []
+        for choice in choices:
+            facts = fields(choice)
+            reason = facts.get("finish_reason")
+            if isinstance(reason, str):
+                reasons.append(FINISH.get(reason, reason))
+            calls = fields(facts.get("message")).get("tool_calls")
+            if isinstance(calls, list):
+                op.tool_calls += tuple(name for call in calls if (name := _tool_name(call)))
+        op.finish_reasons = tuple(reasons)
+
+
+def _tool_name(call: object) -> str | None:
+    facts = fields(call)
+    return words(fields(facts.get("function") or facts.get("custom")).get("name"))
+
+
+def _embeddings_response(op: Operation, body: object) -> None:
+    """The vectors in `data` are never touched: reading them would cost more than the call."""
+    facts = fields(body)
+    op.response_model = words(facts.get("model"))
+    op.usage = usage_of(facts.get("usage"))
+
+
+class ChatStream:
+    """Chunks of chat completions and of legacy completions."""
+
+    __slots__ = ("_fresh", "_model", "_open", "_reasons", "_tools", "done", "op")
+
+    def __init__(self, op: Operation) -> None:
+        self.op = op
+        self.done = False
+        self._fresh = True
+        self._reasons: dict[int, str] = {}
+        self._tools: list[str] = []
+
+    def add(self, chunk: Any) -> int:
+        """Take in a chunk; the hot path of streaming, so one pass and no call that is not needed."""
+        data = chunk if type(chunk) is dict else getattr(chunk, "__dict__", NOTHING)
+        if self._fresh:
+            self._first(data)
+        choices = data.get("choices")
+        size = 0
+        if choices:
+            for choice in choices:
+                facts = choice if type(choice) is dict else getattr(choice, "__dict__", NOTHING)
+                if facts.get("finish_reason") is not None:
+                    self._finished(facts)
+                delta = facts.get("delta")
+                output = getattr(delta, "content", None) if type(delta) is not dict else delta.get("content")
+                if output is None:
+                    size += self._other_output(facts, delta)
+                elif type(output) is str:
+                    size += len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
+        if data.get("usage") is not None:
+            self._usage(data)
+        return size
+
+    def _first(self, data: Mapping[str, Any]) -> None:
+        op = self.op
+        op.response_id = words(data.get("id"))
+        op.response_model = words(data.get("model"))
+        self._fresh = False
+
+    def _finished(self, facts: Mapping[str, Any]) -> None:
+        reason = facts["finish_reason"]
+        if isinstance(reason, str):
+            self._reasons[whole(facts.get("index")) or 0] = FINISH.get(reason, reason)
+            self.done = len(self._reasons) >= self.op.parameters.get("choice_count", 1)
+
+    def _other_output(self, facts: Mapping[str, Any], delta: object) -> int:
+        """Bytes of a choice without content: tool arguments, a refusal, or a legacy completion's text."""
+        output = fields(delta)
+        size = _bytes(output.get("refusal")) + _bytes(facts.get("text"))
+        calls = output.get("tool_calls")
+        if isinstance(calls, list):
+            for call in calls:
+                name = _tool_name(call)
+                if name:
+                    self._tools.append(name)
+                size += _bytes(fields(fields(call).get("function")).get("arguments"))
+        return size
+
+    def _usage(self, data: Mapping[str, Any]) -> None:
+        op = self.op
+        op.usage = usage_of(data["usage"]) or op.usage
+        _paid(op, data["usage"])
+        if data.get("service_tier") is not None:
+            _server(op).service_tier = words(data["service_tier"])
+        if data.get("system_fingerprint") is not None:
+            _server(op).system_fingerprint = words(data["system_fingerprint"])
+
+    def finish(self) -> None:
+        """Put finish reasons in the order of their choices."""
+        op = self.op
+        op.finish_reasons = tuple(self._reasons[index] for index in sorted(self._reasons))
+        op.tool_calls = tuple(self._tools)
+
+
+def _bytes(value: object) -> int:
+    return len(value.encode("utf-8", "replace")) if isinstance(value, str) else 0
+
+
+def _responses_response(op: Operation, body: object) -> None:
+    data = fields(body)
+    _facts(op, body, data)
+    conversation = data.get("conversation")
+    if conversation is not None:
+        op.conversation_id = words(fields(conversation).get("id")) or op.conversation_id
+    output = data.get("output")
+    called: tuple[str, ...] = ()
+    if isinstance(output, list):
+        called = tuple(
+            name
+            for item in output
+            if fields(item).get("type") in ("function_call", "custom_tool_call")
+            and (name := words(fields(item).get("name")))
+        )
+        op.tool_calls = called
+    _status(op, data, called=bool(called))
+
+
+def _status(op: Operation, data: Mapping[str, Any], *, called: bool) -> None:
+    """A Response tells how it ended in its status: one finish reason, or an error without an exception."""
+    status = data.get("status")
+    if status == "completed":
+        op.finish_reasons = ("tool_call" if called else "stop",)
+    elif status == "incomplete":
+        reason = words(fields(data.get("incomplete_details")).get("reason"))
+        op.finish_reasons = (RESPONSES_FINISH.get(reason, reason),) if reason else ("error",)
+    elif status in ("failed", "cancelled"):
+        op.finish_reasons = ("error",)
+        if status == "failed":
+            code = words(fields(data.get("error")).get("code"))
+            op.error = ErrorInfo(code or "_OTHER", "", code=code)
+    if status is not None:
+        op.parameters["response_status"] = status
+
+
+class ResponseStream:
+    """Events of the Responses API."""
+
+    __slots__ = ("_fresh", "done", "op")
+
+    _DELTAS = frozenset(
+        {
+            "response.output_text.delta",
+            "response.function_call_arguments.delta",
+            "response.custom_tool_call_input.delta",
+            "response.refusal.delta",
+            "response.reasoning_text.delta",
+            "response.reasoning_summary_text.delta",
+        }
+    )
+    _LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+
+    def __init__(self, op: Operation) -> None:
+        self.op = op
+        self.done = False
+        self._fresh = True
+
+    def add(self, chunk: Any) -> int:
+        """Take in an event."""
+        data = chunk if type(chunk) is dict else getattr(chunk, "__dict__", NOTHING)
+        kind = data.get("type")
+        if kind in self._DELTAS:
+            delta = data.get("delta")
+            if type(delta) is not str:
+                return 0
+            return len(delta) if delta.isascii() else len(delta.encode("utf-8", "replace"))
+        if self._fresh and data.get("response") is not None:
+            self._fresh = False
+            facts = fields(data["response"])
+            self.op.response_id = words(facts.get("id"))
+            self.op.response_model = words(facts.get("model"))
+        if kind in self._LAST:
+            _responses_response(self.op, data.get("response"))
+            self.done = True
+        elif kind == "error":
+            code = words(data.get("code"))
+            self.op.error = ErrorInfo(code or "_OTHER", "", code=code)
+            self.done = True
+        return 0
+
+    def finish(self) -> None:
+        """Nothing is left to the end: the last event carries it all."""
+
+
+def _fetch_request(op: Operation, body: Mapping[str, Any]) -> None:
+    """A fetch has no body: the id is in the path, and the driver reads it."""
+
+
+def _fetch_response(op: Operation, body: object) -> None:
+    """As a response, but its tokens were counted by the call that made it."""
+    _responses_response(op, body)
+    op.usage = None
+
+
+class FetchStream(ResponseStream):
+    """Events of a Response that another call started."""
+
+    __slots__ = ()
+
+    def finish(self) -> None:
+        """Leave the tokens to the call that made the response."""
+        self.op.usage = None
+
+
+CHAT = Endpoint(
+    operation="chat",
+    path="/v1/chat/completions",
+    api="chat_completions",
+    request=_chat_request,
+    response=_chat_response,
+    accumulator=ChatStream,
+)
+COMPLETIONS = Endpoint(
+    operation="text_completion",
+    path="/v1/completions",
+    request=_chat_request,
+    response=_chat_response,
+    accumulator=ChatStream,
+)
+EMBEDDINGS = Endpoint(
+    operation="embeddings",
+    path="/v1/embeddings",
+    request=_embeddings_request,
+    response=_embeddings_response,
+)
+RESPONSES = Endpoint(
+    operation="chat",
+    path="/v1/responses",
+    api="responses",
+    request=_responses_request,
+    response=_responses_response,
+    accumulator=ResponseStream,
+)
+FETCH = Endpoint(
+    operation="fetch_response",
+    path="/v1/responses/{response_id}",
+    method="get",
+    api="responses",
+    request=_fetch_request,
+    response=_fetch_response,
+    accumulator=FetchStream,
+)
+
+OPENAI = Provider(
+    name="openai",
+    label="openai",
+    module="openai",
+    distribution="openai",
+    endpoints=(CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, FETCH),
+    hosts=("api.openai.com", ".api.openai.com"),
+    minimum="1.30.5",
+    tested="3.52.0",
+)
