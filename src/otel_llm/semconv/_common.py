@@ -93,6 +93,7 @@ REQUEST = (
         when="the request asks for a type of output",
         brief="The type of output asked for.",
         values=("text", "json", "image", "speech"),
+        open=False,
     ),
 )
 
@@ -150,6 +151,7 @@ OPENAI = (
         when="OpenAI's and Azure's hosts",
         brief="The flavour of the API.",
         values=("chat_completions", "responses"),
+        open=False,
     ),
     Attribute(
         names.OPENAI_REQUEST_SERVICE_TIER,

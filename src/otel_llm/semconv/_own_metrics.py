@@ -11,9 +11,6 @@ from ._types import DURATION_BUCKETS, Instrument
 if TYPE_CHECKING:
     from ._types import Number
 
-OUTCOMES: Final = ("completed", "failed", "cancelled", "closed", "abandoned")
-"""The values of `otel_llm.outcome`: those of `Outcome`."""
-
 _LIMIT_PARTS: tuple[tuple[str, Number, str, str], ...] = (
     ("remaining", "int", "", "The {} left until the limit resets."),
     ("limit", "int", "", "The {} allowed."),

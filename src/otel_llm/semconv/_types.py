@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from . import names
 
@@ -179,8 +179,8 @@ class Convention:
     """The released schema that everything emitted conforms to; None where there is none."""
     parameters: Mapping[str, str]
     """From names in `Operation.parameters` to attributes."""
-    types: Mapping[str, Type]
-    """The type of every span attribute by its name: a parameter's value that does not fit is left out."""
+    doubles: frozenset[str]
+    """The parameters that are whole numbers in requests and doubles in this version."""
     usage: tuple[tuple[str, str], ...]
     """From fields of `Usage` to span attributes."""
     modalities: Mapping[str, str]
@@ -189,8 +189,6 @@ class Convention:
     instruments: tuple[Instrument, ...]
     events: tuple[Event, ...]
     metrics: MakeMetrics
-    names: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Other attributes whose name differs between versions: `response_status`."""
 
     def form(self, operation: str) -> SpanForm:
         """The form of spans of `operation`; the last form takes what no other names."""
@@ -200,20 +198,14 @@ class Convention:
         return self.spans[-1]
 
     def fill_request(self, op: Operation, into: dict[str, Any]) -> None:
-        """Set the attributes of the request's parameters, in the types the conventions ask for.
-
-        A parameter without an attribute in this version is left out, and so is a value that does not fit.
-        """
-        for name, given in op.parameters.items():
+        """Set the attributes of the request's parameters; those unknown to this version are left out."""
+        for name, value in op.parameters.items():
             attribute = self.parameters.get(name)
-            if attribute is None or given is None or _DEFAULTS.get(name) == given:
+            if attribute is None:
                 continue
             if name == "service_tier" and op.api is None:
                 attribute = names.OWN_REQUEST_SERVICE_TIER  # openai.* is for OpenAI's own API flavours
-            kind = self.types[attribute]
-            value = given if type(given) is _EXACT.get(kind) else _fitted(kind, given)
-            if value is not None:
-                into[attribute] = value
+            into[attribute] = float(value) if name in self.doubles else value
 
     def fill_usage(self, op: Operation, into: dict[str, Any]) -> None:
         """Set the attributes of the token counts that are known."""
@@ -228,30 +220,3 @@ class Convention:
             for key, value in usage.modalities.items():
                 if key in self.modalities:
                     into[self.modalities[key]] = value
-
-
-_EXACT: Mapping[Type, type] = {
-    "string": str,
-    "int": int,
-    "double": float,
-    "boolean": bool,
-}
-
-
-def _fitted(kind: Type, given: Any) -> Any:
-    """`given` in the type `kind`, None when it cannot be: an application may send anything."""
-    if kind == "double" and type(given) is int:
-        return float(given)
-    if kind == "int" and type(given) is float and given.is_integer():
-        return int(given)
-    if kind == "string" and isinstance(given, str):
-        return str(given)  # an enum's member too
-    if kind == "string[]" and isinstance(given, str):
-        return (given,)
-    if kind == "string[]" and isinstance(given, list | tuple):
-        return tuple(item for item in cast("Iterable[object]", given) if isinstance(item, str)) or None
-    return None
-
-
-_DEFAULTS: Mapping[str, Any] = {"service_tier": "auto", "choice_count": 1}
-"""Values at which the conventions want the attribute left out."""

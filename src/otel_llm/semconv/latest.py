@@ -41,6 +41,14 @@ _USAGE = (
     ),
 )
 
+_STATUS = Attribute(
+    names.RESPONSE_STATUS,
+    "string",
+    when="the Responses API",
+    brief="The state the response is in.",
+    values=("queued", "in_progress", "completed", "incomplete", "failed", "cancelled"),
+)
+
 _INFERENCE = (
     *common.COMMON,
     *common.REQUEST,
@@ -65,6 +73,7 @@ _INFERENCE = (
     ),
     common.CONVERSATION,
     *common.RESPONSE,
+    _STATUS,
     *_USAGE,
     *common.CONTENT,
     *common.OPENAI,
@@ -81,12 +90,7 @@ _FETCH = (
         brief="The last event already received.",
     ),
     common.RESPONSE_MODEL,
-    Attribute(
-        names.RESPONSE_STATUS,
-        "string",
-        brief="The state the response is in.",
-        values=("queued", "in_progress", "completed", "incomplete", "failed", "cancelled"),
-    ),
+    _STATUS,
     *(item for item in common.RESPONSE if item.name in (names.FINISH_REASONS, names.TIME_TO_FIRST_CHUNK)),
     *(item for item in common.REQUEST if item.name == names.REQUEST_STREAM),
     *(item for item in common.CONTENT if item.name != names.INPUT_MESSAGES),
@@ -314,15 +318,15 @@ CONVENTION: Final = Convention(
         "reasoning_level": names.REQUEST_REASONING_LEVEL,
         "previous_response_id": names.REQUEST_PREVIOUS_RESPONSE_ID,
         "stream_cursor": names.REQUEST_STREAM_CURSOR,
+        "response_status": names.RESPONSE_STATUS,
     },
-    types={item.name: item.type for form in SPANS for item in form.attributes},
+    doubles=frozenset[str](),
     usage=(*common.USAGE_FIELDS, ("cache_write", names.USAGE_CACHE_WRITE_INPUT_TOKENS)),
     modalities=_MODALITIES,
     spans=SPANS,
     instruments=INSTRUMENTS,
     events=EVENTS,
     metrics=Metrics,
-    names={"response_status": names.RESPONSE_STATUS},
 )
 """What `latest` emits."""
 

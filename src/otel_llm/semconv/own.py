@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_llm._operation import Outcome
+from otel_llm.errors import CATEGORIES
+
 from . import names
 from ._common import modality_attributes, modality_brief
-from ._own_metrics import INSTRUMENTS, LIMITS, OUTCOMES
+from ._own_metrics import INSTRUMENTS, LIMITS
 from ._types import Attribute, Event
 
-__all__ = ["EVENTS", "INSTRUMENTS", "OUTCOMES", "SESSION", "SPAN", "STAND_INS"]
+__all__ = ["EVENTS", "INSTRUMENTS", "SESSION", "SPAN", "STAND_INS"]
 
 SESSION: Final = (
     Attribute(
@@ -31,7 +34,7 @@ _CALL = (
         "string",
         "required",
         brief="How the call ended; only `failed` is an error.",
-        values=OUTCOMES,
+        values=tuple(item.value for item in Outcome),
         open=False,
     ),
     Attribute(
@@ -151,6 +154,8 @@ _RESPONSE = (
         "string",
         when="the call failed",
         brief="The kind of error, the same for every provider (`otel_llm.errors`).",
+        values=CATEGORIES,
+        open=False,
     ),
     Attribute(
         names.ERROR_CODE,
@@ -209,7 +214,7 @@ STAND_INS: Final = (
         brief="The last event already received.",
     ),
     Attribute(
-        names.OWN_RESPONSE_STATUS, "string", when="a stored response is fetched", brief="The state it is in."
+        names.OWN_RESPONSE_STATUS, "string", when="the Responses API", brief="The state the response is in."
     ),
     *(
         Attribute(

@@ -197,14 +197,14 @@ CONVENTION: Final = Convention(
         "reasoning_level": names.OWN_REQUEST_REASONING_LEVEL,
         "previous_response_id": names.OWN_REQUEST_PREVIOUS_RESPONSE_ID,
         "stream_cursor": names.OWN_REQUEST_STREAM_CURSOR,
+        "response_status": names.OWN_RESPONSE_STATUS,
     },
-    types={item.name: item.type for form in SPANS for item in form.attributes},
+    doubles=frozenset({"top_k"}),
     usage=(*common.USAGE_FIELDS, ("cache_write", names.USAGE_CACHE_CREATION_INPUT_TOKENS)),
     modalities=common.modality_attributes("otel_llm.usage"),
     spans=SPANS,
     instruments=INSTRUMENTS,
     events=EVENTS,
     metrics=Metrics,
-    names={"response_status": names.OWN_RESPONSE_STATUS},
 )
 """What `1.41` emits."""
