@@ -12,8 +12,9 @@ import traceback
 from typing import Any
 
 from ._operation import ErrorInfo, Outcome
+from .errors import classify
 
-__all__ = ["describe", "outcome_of"]
+__all__ = ["describe", "outcome_of", "said"]
 
 _CODE = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -55,13 +56,21 @@ def describe(error: BaseException, *, content: bool = False) -> ErrorInfo:
     status = facts.get("status_code")
     status = status if type(status) is int else None
     code = _provider_code(facts)
-    timeout = any("Timeout" in base.__name__ for base in cls.__mro__)
     name = _class_name(cls)
+    kind = classify(cls, status=status, code=code, message=str(error))
     return ErrorInfo(
-        type=code or ("timeout" if timeout else name),
+        type=code or ("timeout" if kind.category == "timeout" else name),
         exception=name,
         code=code,
         status=status,
+        category=kind.category,
+        retryable=kind.retryable,
         message=str(error) if content else None,
         stacktrace="".join(traceback.format_exception(error)) if content else None,
     )
+
+
+def said(code: str | None) -> ErrorInfo:
+    """The facts of a response that says itself that it failed, without an exception."""
+    kind = classify(code=code)
+    return ErrorInfo(_code(code) or "_OTHER", "", code=code, category=kind.category, retryable=kind.retryable)

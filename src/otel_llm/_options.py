@@ -33,8 +33,8 @@ def _no_attributes() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
-_OPTIONS = otel.create_key("otel_llm.options")
-_SESSION = otel.create_key("otel_llm.session")
+OPTIONS = otel.create_key("otel_llm.options")
+SESSION = otel.create_key("otel_llm.session")
 
 
 class Options(NamedTuple):
@@ -64,13 +64,13 @@ class Session:
 
 def current(context: Context | None = None) -> Options | None:
     """What the `options(...)` blocks around this point say together; None outside of any."""
-    found = otel.get_value(_OPTIONS, context)
+    found = otel.get_value(OPTIONS, context)
     return found if isinstance(found, Options) else None
 
 
 def current_session(context: Context | None = None) -> Session | None:
     """The session of the innermost `session(...)` block; None outside of any."""
-    found = otel.get_value(_SESSION, context)
+    found = otel.get_value(SESSION, context)
     return found if isinstance(found, Session) else None
 
 
@@ -123,7 +123,7 @@ class _Block(Generic[_T]):
 
 class _OptionsBlock(_Block[Options]):
     __slots__ = ()
-    _key = _OPTIONS
+    _key = OPTIONS
 
     def _within(self, outer: Options) -> Options:
         return Options._make(old if new is None else new for old, new in zip(outer, self._value, strict=True))
@@ -131,7 +131,7 @@ class _OptionsBlock(_Block[Options]):
 
 class _SessionBlock(_Block[Session]):
     __slots__ = ()
-    _key = _SESSION
+    _key = SESSION
 
     def _within(self, outer: Session) -> Session:
         own = self._value

@@ -24,7 +24,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 from opentelemetry.propagate import inject
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind, Status, StatusCode, set_span_in_context
 
-from . import _attributes, _guard, semconv
+from . import _attributes, _guard, _options, semconv
 from ._failure import describe, outcome_of
 from ._listeners import listeners, tell
 from ._operation import Operation, Outcome, StreamStats
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ._operation import ErrorInfo
     from .providers._base import Accumulator, Endpoint
 
-__all__ = ["Recorder", "Recording", "current", "drain"]
+__all__ = ["Recorder", "Recording", "bury", "current", "drain", "free", "open_recordings"]
 
 SCOPE = "otel_llm"
 
@@ -95,6 +95,27 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
+
+
+def free() -> Context | None:
+    """The current OpenTelemetry context if a call in it is to be recorded, else None.
+
+    Not recorded is a call under `suppress_instrumentation()`, inside `options(enabled=False)`, or inside another
+    recorded call or a framework's own inference span.
+    """
+    context = get_current()
+    if context:
+        get = context.get
+        if get(_SUPPRESS_INSTRUMENTATION_KEY) or get(_SUPPRESS_PLAIN):
+            return None
+        for key in _OTHERS:
+            if get(key) is not None:
+                return None
+        chosen = get(_options.OPTIONS)
+        if chosen is not None and chosen.enabled is False:
+            return None
+    outer = current.get()
+    return context if outer is None or outer.ended else None
 
 
 class Recording:
@@ -265,23 +286,6 @@ class Recorder:
         self.metrics = tuple(convention.metrics(meter, kinds=kinds) for convention in self.conventions)
         self.chunk_metrics = "chunks" in kinds
 
-    def free(self) -> Context | None:
-        """The current OpenTelemetry context if a call in it is to be recorded, else None.
-
-        Not recorded is a call under `suppress_instrumentation()`, inside `options(enabled=False)`, or inside another
-        recorded call or a framework's own inference span.
-        """
-        context = get_current()
-        if context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN)):
-            return None
-        outer = current.get()
-        if outer is not None and not outer.ended:
-            return None
-        for key in _OTHERS:
-            if context.get(key) is not None:
-                return None
-        return context
-
     def start(
         self, op: Operation, endpoint: Endpoint | None, context: Context, *, adopting: bool = False
     ) -> Recording | None:
@@ -296,6 +300,9 @@ class Recorder:
         op.started = perf_counter()
         if self.config.filters and not self._wanted(op):
             return None
+        session = context.get(_options.SESSION)
+        if session is not None:
+            _in_session(op, session)
         recording = Recording(self, op, endpoint, context, adopting=adopting)
         _open.add(recording)
         if listeners.start:
@@ -392,6 +399,12 @@ class Recorder:
                 event_name=names.EXCEPTION_EVENT,
             )
         )
+
+
+def _in_session(op: Operation, session: _options.Session) -> None:
+    """What the application said of the conversation; it knows its id better than a provider's object does."""
+    op.conversation_id = session.conversation_id or op.conversation_id
+    op.attributes = session.attributes
 
 
 def open_recordings() -> Iterable[Recording]:

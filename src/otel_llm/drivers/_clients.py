@@ -38,25 +38,29 @@ class Clients:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._known: WeakKeyDictionary[Any, Client] = WeakKeyDictionary()
-        self._own: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
+        self.own: WeakKeyDictionary[Any, Recorder] = WeakKeyDictionary()
+        """The clients that have a recorder of their own."""
 
     def record_with(self, client: Any, recorder: Recorder | None) -> None:
         """Give a client a recorder of its own, or (None) the common one again."""
         self._known.pop(client, None)
         if recorder is None:
-            self._own.pop(client, None)
+            self.own.pop(client, None)
         else:
-            self._own[client] = recorder
+            self.own[client] = recorder
 
     def forget(self) -> None:
         """Work everything out anew: the recorder has changed."""
         self._known.clear()
 
-    def facts(self, client: Any, recorder: Recorder) -> Client:
-        """The facts of `client`, which `recorder` records unless it has one of its own."""
+    def facts(self, client: Any, recorder: Recorder | None) -> Client | None:
+        """The facts of `client`, which `recorder` records unless it has one of its own; None: nobody does."""
         known = self._known.get(client)
         if known is None or known.url is not getattr(client, "_base_url", None):
-            known = self._known[client] = self._read(client, self._own.get(client, recorder))
+            recorder = self.own.get(client, recorder)
+            if recorder is None:
+                return None
+            known = self._known[client] = self._read(client, recorder)
         return known
 
     def _read(self, client: Any, recorder: Recorder) -> Client:

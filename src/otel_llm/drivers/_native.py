@@ -11,13 +11,12 @@ Both functions that this wraps are private names of the SDK: where they are miss
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
 from .. import _guard
-from .._recorder import Recording, current
+from .._recorder import Recording, current, free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeSpans"]
 
-_log = logging.getLogger("otel_llm")
 _START = "start_api_call_span"
 
 
@@ -63,19 +61,14 @@ class NativeSpans:
         self._is_inference = is_inference
         self._module: Any = None
         self._original: Any = None
-        self._recorder: Recorder | None = None
-        self._mode = "coexist"
 
-    def on(self, module: Any, recorder: Recorder) -> None:
+    def on(self, module: Any) -> None:
         """Act on the spans that `module` (the SDK's `_base_client`) starts, if it starts any."""
-        self._recorder = recorder
-        self._mode = recorder.config.anthropic_native
         original = getattr(module, _START, None)
-        if original is None or self._mode == "coexist" or self._module is not None:
-            return
-        self._module = module
-        self._original = original
-        setattr(module, _START, self._start)
+        if original is not None and self._module is None:
+            self._module = module
+            self._original = original
+            setattr(module, _START, self._start)
 
     def off(self) -> None:
         """Let the SDK start its spans as it did."""
@@ -83,10 +76,10 @@ class NativeSpans:
             setattr(self._module, _START, self._original)
         self._module = None
 
-    def adopts(self, client: Any, options: Any) -> bool:
+    def adopts(self, recorder: Recorder, client: Any, options: Any) -> bool:
         """Whether the SDK is about to start a span that we are to adopt."""
         return (
-            self._mode == "adopt"
+            recorder.config.anthropic_native == "adopt"
             and self._module is not None
             and getattr(client, "_tracer", None) is not None
             and bool(getattr(options, "span_name", None))
@@ -97,21 +90,19 @@ class NativeSpans:
         if handled:
             return stand_in
         span = self._original(tracer, base_url, options, *args, **kwargs)
-        if span is None or self._mode != "adopt":
-            return span
-        return self._adopted(span) or span
+        return span if span is None else self._adopted(span) or span
 
     @_guard.guarded
     def _instead(self, options: Any) -> tuple[bool, Any]:
         """What the SDK gets instead of a span of its own; (False, None): let it start its own."""
-        if self._mode != "replace" or not self._is_inference(options):
+        if not self._is_inference(options):
             return False, None
         recording = current.get()
         if recording is not None and not recording.ended:
-            return True, recording.stand_in()
-        if self._recorder is not None and self._recorder.free() is None:
-            return True, None  # suppressed, or a framework's span is the span of this call
-        return False, None
+            replaces = recording.recorder.config.anthropic_native == "replace"
+            return replaces, recording.stand_in() if replaces else None
+        # Suppressed, or the current span is a framework's span of this very call: a second one would double it.
+        return free() is None, None
 
     @_guard.guarded
     def _adopted(self, span: Any) -> Any:

@@ -29,7 +29,7 @@ import wrapt
 from .. import _guard
 from .._listeners import listeners, tell
 from .._operation import Attempt, Operation, Outcome
-from .._recorder import Recording, current
+from .._recorder import Recording, current, free
 from ..providers._base import NOTHING
 from . import _headers
 from ._bodies import AsyncBody, Body, tie, tied
@@ -73,20 +73,34 @@ class StainlessDriver:
         """Record calls of the SDK with `recorder` from now on; an SDK not imported yet is patched when it is."""
         self.recorder = recorder
         self.clients.forget()
-        modules = self._seams()
-        if not self._waiting:
-            self._waiting = True
-            for module in modules:
-                wrapt.register_post_import_hook(self._imported, f"{self.provider.module}.{module}")
-        else:
-            for module in modules:
-                loaded = sys.modules.get(f"{self.provider.module}.{module}")
-                if loaded is not None:
-                    self._imported(loaded)
+        self._attach()
 
     def off(self) -> None:
-        """Put back the very functions that were there; what others have wrapped since stays and goes quiet."""
+        """Put back the very functions that were there, unless clients with recorders of their own need them."""
         self.recorder = None
+        self.clients.forget()
+        if not self.clients.own:
+            self._detach()
+
+    def record_only(self, client: Any, recorder: Recorder | None) -> None:
+        """Give one client a recorder of its own, or take it away again."""
+        self.clients.record_with(client, recorder)
+        if recorder is not None:
+            self._attach()
+        elif self.recorder is None and not self.clients.own:
+            self._detach()
+
+    def _attach(self) -> None:
+        for module in self._seams():
+            name = f"{self.provider.module}.{module}"
+            if not self._waiting:
+                wrapt.register_post_import_hook(self._imported, name)
+            elif name in sys.modules:
+                self._imported(sys.modules[name])
+        self._waiting = True
+
+    def _detach(self) -> None:
+        """Unpatch; what others have wrapped since stays, and goes quiet."""
         for patch in reversed(self._patches):
             if patch.owner.__dict__.get(patch.name) is patch.wrapper:
                 setattr(patch.owner, patch.name, patch.original)
@@ -113,7 +127,7 @@ class StainlessDriver:
     @_guard.guarded
     def _imported(self, module: Any) -> None:
         """Patch what the module has of the seams."""
-        if self.recorder is None:
+        if self.recorder is None and not self.clients.own:
             return
         short = module.__name__.removeprefix(f"{self.provider.module}.")
         missing: list[str] = []
@@ -125,7 +139,7 @@ class StainlessDriver:
             elif not any(patch.wrapper is original for patch in self._patches):
                 self._patch(cls, name, original, wrapper)
         if short == "_base_client":
-            self._native.on(module, self.recorder)
+            self._native.on(module)
             notice(self.provider, missing)
 
     def _patch(self, cls: Any, name: str, original: Any, wrapper: Callable[..., Any]) -> None:
@@ -178,17 +192,16 @@ class StainlessDriver:
     @_guard.guarded
     def _begin(self, client: Any, args: Any, kwargs: Any) -> Recording | None:
         """Start recording a call, unless it is none of a model or not to be recorded."""
-        recorder = self.recorder
-        if recorder is None:
-            return None
         options = args[1] if len(args) > 1 else kwargs["options"]
         endpoint = self._endpoint(options.method, options.url)
         if endpoint is None:
             return None
-        context = recorder.free()
+        context = free()
         if context is None:
             return None
-        known = self.clients.facts(client, recorder)
+        known = self.clients.facts(client, self.recorder)
+        if known is None:
+            return None
         recorder = known.recorder
         answerer = known.answerer
         op = Operation(
@@ -202,7 +215,7 @@ class StainlessDriver:
             known_host=answerer.known,
         )
         _asked(endpoint, op, options)
-        recording = recorder.start(op, endpoint, context, adopting=self._native.adopts(client, options))
+        recording = recorder.start(op, endpoint, context, adopting=self._native.adopts(recorder, client, options))
         if recording is None:
             return None
         if kwargs.get("stream") and endpoint.accumulator is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from .._operation import ErrorInfo, Server, Usage
+from .._failure import said
+from .._operation import Server, Usage
 from ._base import NOTHING, Endpoint, Provider, extra, fields, whole, words
 from ._finish import OPENAI as FINISH
 from ._finish import RESPONSES as RESPONSES_FINISH
@@ -295,8 +296,7 @@ def _status(op: Operation, data: Mapping[str, Any], *, called: bool) -> None:
     elif status in ("failed", "cancelled"):
         op.finish_reasons = ("error",)
         if status == "failed":
-            code = words(fields(data.get("error")).get("code"))
-            op.error = ErrorInfo(code or "_OTHER", "", code=code)
+            op.error = said(words(fields(data.get("error")).get("code")))
     if status is not None:
         op.parameters["response_status"] = status
 
@@ -341,8 +341,7 @@ class ResponseStream:
             _responses_response(self.op, data.get("response"))
             self.done = True
         elif kind == "error":
-            code = words(data.get("code"))
-            self.op.error = ErrorInfo(code or "_OTHER", "", code=code)
+            self.op.error = said(words(data.get("code")))
             self.done = True
         return 0
 
