@@ -1,0 +1,89 @@
+"""A worker process and the line protocol with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from ._contenders import CONTENDERS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_QUIET = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "",
+    "ANTHROPIC_OPEN_TELEMETRY": "false",
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
+    "TRACELOOP_TELEMETRY": "false",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+def environment(name: str, *, capture: bool = False) -> dict[str, str]:
+    """This process's environment without what would change a measurement, and the contender's settings."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(
+            ("OTEL_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_", "OPENINFERENCE_", "LOGFIRE_", "PYTHON", "COV_")
+        )
+    }
+    contender = CONTENDERS[name]
+    chosen = contender.capture_on if capture else contender.capture_off
+    if name == "anthropic_native":
+        chosen = {"ANTHROPIC_OPEN_TELEMETRY": "true"}
+    return kept | _QUIET | dict(chosen) | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+
+
+class WorkerError(RuntimeError):
+    """The contender's process ended instead of answering."""
+
+
+class Process:
+    """One contender, switched on; each method of `_worker.Worker` is a command."""
+
+    def __init__(
+        self, name: str, *, python: str = sys.executable, capture: bool = False, sampled: bool = True
+    ) -> None:
+        self.name = name
+        options = json.dumps({"contender": name, "capture": capture, "sampled": sampled})
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks._worker", options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(name, capture=capture),
+        )
+        self._read()
+
+    def ask(self, do: str, **keywords: Any) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **keywords}) + "\n")
+        self._process.stdin.flush()
+        return self._read()["result"]
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            _, errors = self._process.communicate()
+            raise WorkerError(
+                f"{self.name}: {errors.strip().splitlines()[-1] if errors.strip() else 'no message'}"
+            )
+        return json.loads(line)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.communicate(timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
