@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make demo`, `make test`. Needs Python 3.11 or later with venv, and PyPI.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+# The oldest and the newest SDKs of the matrix are run by .ci/run; `make matrix` runs all.
+
+.PHONY: help demo test lint bench matrix proof lock docs clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip sync --quiet --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps uv --editable .
+	touch $@
+
+demo: $(VENV)/.installed ## Trace a small agent against a fake provider: no key, no network
+	$(BIN)/otel-llm demo
+
+test: $(VENV)/.installed ## Run the tests
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(VENV)/.installed ## ruff, mypy and pyright, strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+bench: $(VENV)/.installed ## Measure against the floor and the peers; writes docs/performance.md
+	$(BIN)/python -m benchmarks
+
+matrix: $(VENV)/.installed ## Run the scenarios on every pair of SDK versions
+	$(BIN)/python -m tests.matrix
+
+proof: $(VENV)/.installed ## What is too long for CI: the SDKs' own tests, the long fuzz, the soak
+	$(BIN)/python -m tests.proof
+
+docs: $(VENV)/.installed ## Write the generated pages
+	$(BIN)/python -m otel_llm.semconv > docs/telemetry.md
+	$(BIN)/python -m otel_llm._config > docs/configuration.md
+
+lock: ## Resolve requirements.lock anew
+	$(UV) lock --quiet
+	$(UV) export --quiet --frozen --all-groups --no-emit-project --no-header --no-annotate --output-file requirements.lock
+
+clean: ## Remove what was built
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache
