@@ -13,7 +13,7 @@ from .semconv import names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._operation import ErrorInfo, Operation, Server
+    from ._operation import ErrorInfo, Operation, RateLimit, Server
     from .semconv import Convention
 
 __all__ = ["description", "end", "exception", "metric", "shared", "start"]
@@ -42,8 +42,10 @@ def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
     if op.response_model is not None:
         attributes[names.RESPONSE_MODEL] = op.response_model
     for convention in conventions:
-        convention.fill_usage(op, attributes)
-        convention.fill_request(op, attributes)
+        if op.usage is not None:
+            convention.fill_usage(op, attributes)
+        if op.parameters:
+            convention.fill_request(op, attributes)
     if op.finish_reasons:
         attributes[names.FINISH_REASONS] = op.finish_reasons
     if op.conversation_id is not None:
@@ -53,8 +55,11 @@ def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
     attributes[names.OUTCOME] = str(op.outcome)
     if op.stream_stats is not None:
         _stream(op, attributes)
-    if op.server is not None:
-        _server(op, op.server, attributes)
+    server = op.server
+    if server is not None:
+        _server(op, server, attributes)
+        if server.rate_limit is not None:
+            _rate_limit(server.rate_limit, attributes)
     if op.error is not None:
         _error(op.error, attributes)
     if op.attempts:
@@ -103,18 +108,19 @@ def _server(op: Operation, server: Server, attributes: dict[str, Any]) -> None:
         )
     if server.system_fingerprint is not None and openai:
         attributes[names.OPENAI_SYSTEM_FINGERPRINT] = server.system_fingerprint
-    limit = server.rate_limit
-    if limit is not None:
-        for name, value in (
-            (names.RATELIMIT_REMAINING_REQUESTS, limit.remaining_requests),
-            (names.RATELIMIT_REMAINING_TOKENS, limit.remaining_tokens),
-            (names.RATELIMIT_LIMIT_REQUESTS, limit.limit_requests),
-            (names.RATELIMIT_LIMIT_TOKENS, limit.limit_tokens),
-            (names.RATELIMIT_RESET_REQUESTS, limit.reset_requests),
-            (names.RATELIMIT_RESET_TOKENS, limit.reset_tokens),
-        ):
-            if value is not None:
-                attributes[name] = value
+
+
+def _rate_limit(limit: RateLimit, attributes: dict[str, Any]) -> None:
+    for name, value in (
+        (names.RATELIMIT_REMAINING_REQUESTS, limit.remaining_requests),
+        (names.RATELIMIT_REMAINING_TOKENS, limit.remaining_tokens),
+        (names.RATELIMIT_LIMIT_REQUESTS, limit.limit_requests),
+        (names.RATELIMIT_LIMIT_TOKENS, limit.limit_tokens),
+        (names.RATELIMIT_RESET_REQUESTS, limit.reset_requests),
+        (names.RATELIMIT_RESET_TOKENS, limit.reset_tokens),
+    ):
+        if value is not None:
+            attributes[name] = value
 
 
 def _error(error: ErrorInfo, attributes: dict[str, Any]) -> None:

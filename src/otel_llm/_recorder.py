@@ -232,11 +232,13 @@ class Recording:
         if listeners.chunk:
             tell(listeners.chunk, op, chunk, now)
 
-    @_guard.guarded
     def response(self, body: object) -> None:
         """Read the facts of a response that was received whole; an odd one costs facts, not the span."""
         if self.endpoint is not None and body is not None:
-            self.endpoint.response(self.op, body)
+            try:
+                self.endpoint.response(self.op, body)
+            except Exception as error:  # noqa: BLE001
+                _guard.caught(error)
 
     def let_go(self) -> Outcome:
         """The outcome of a stream that nobody will read any more."""
@@ -340,51 +342,46 @@ class Recorder:
     def finish(self, recording: Recording, outcome: Outcome, error: BaseException | None, now: float) -> None:
         """Write everything about a call that has just ended; called once per recording.
 
-        Each step stands alone: one that fails does not cost the others.
+        Each step stands alone, so that one that fails does not cost the others; the guard is written out here, as
+        a guarded function more costs every call two frames.
         """
         _open.discard(recording)
         op = recording.op
         recording.http = None
         op.duration = now - op.started
         op.outcome = outcome
-        self._settle(recording, op, error)
+        try:
+            if error is not None or recording.accumulator is not None or op.error is not None:
+                _settle(recording, op, error)
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
         if listeners.finish:
             tell(listeners.finish, op)
-        self._span(recording, op)
-        self._metrics(recording, op)
-        if op.error is not None and op.error.exception:
-            self._exception(recording, op, op.error)
-        op.freeze()
-        if listeners.end:
-            tell(listeners.end, op)
-
-    @_guard.guarded
-    def _settle(self, recording: Recording, op: Operation, error: BaseException | None) -> None:
-        """Decide between an error and none, and take in what a stream knows only at its end."""
-        if error is not None and op.outcome is Outcome.FAILED:
-            op.error = describe(error)
-        elif op.error is not None:
-            op.outcome = Outcome.FAILED
-        if recording.accumulator is not None:
-            recording.accumulator.finish()
-
-    @_guard.guarded
-    def _span(self, recording: Recording, op: Operation) -> None:
         span = recording.span
         try:
             if span.is_recording():
                 span.set_attributes(_attributes.end(op, self.conventions))
                 if op.error is not None:
                     span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
-        finally:
-            span.end(op.start_time + int((op.duration or 0.0) * 1e9))
-
-    @_guard.guarded
-    def _metrics(self, recording: Recording, op: Operation) -> None:
-        self.flush(recording)
-        attributes = _attributes.metric(op, recording.attributes)
-        for convention in self.metrics:
-            convention.end(op, attributes, recording.context)
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
+        try:
+            span.end(op.start_time + int(op.duration * 1e9))
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
+        try:
+            if recording.gaps:
+                self.flush(recording)
+            attributes = _attributes.metric(op, recording.attributes)
+            for convention in self.metrics:
+                convention.end(op, attributes, recording.context)
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
+        if op.error is not None and op.error.exception:
+            self._exception(recording, op, op.error)
+        op.freeze()
+        if listeners.end:
+            tell(listeners.end, op)
 
     @_guard.guarded
     def _exception(self, recording: Recording, op: Operation, error: ErrorInfo) -> None:
@@ -399,6 +396,16 @@ class Recorder:
                 event_name=names.EXCEPTION_EVENT,
             )
         )
+
+
+def _settle(recording: Recording, op: Operation, error: BaseException | None) -> None:
+    """Decide between an error and none, and take in what a stream knows only at its end."""
+    if error is not None and op.outcome is Outcome.FAILED:
+        op.error = describe(error)
+    elif op.error is not None:
+        op.outcome = Outcome.FAILED
+    if recording.accumulator is not None:
+        recording.accumulator.finish()
 
 
 def _in_session(op: Operation, session: _options.Session) -> None:

@@ -26,6 +26,8 @@ class Client:
     url: object
     """The base URL object the facts were read from: another one means that the user changed it."""
     answerer: Answerer
+    openai: bool
+    """Whether the attributes of the conventions' OpenAI page apply."""
     address: str | None
     port: int | None
     propagate: bool
@@ -72,4 +74,12 @@ class Clients:
         classes = [cls.__name__ for cls in type(client).__mro__]
         config = recorder.config
         answerer = identify(self._provider, host, classes, config.providers)
-        return Client(recorder, url, answerer, host, port, propagate=host in config.propagate_hosts)
+        return Client(
+            recorder,
+            url,
+            answerer,
+            answerer.is_openai,
+            host,
+            port,
+            propagate=host in config.propagate_hosts,
+        )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -87,4 +86,4 @@ def read(op: Operation, raw: Iterable[tuple[bytes, bytes]], status: int) -> None
             if milliseconds is not None:
                 server.processing = milliseconds / 1000
     if limits:
-        server.rate_limit = replace(server.rate_limit or RateLimit(), **limits)
+        server.rate_limit = RateLimit(**limits)

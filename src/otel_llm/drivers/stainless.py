@@ -209,7 +209,7 @@ class StainlessDriver:
             endpoint.operation,
             endpoint.path,
             self.provider.name,
-            endpoint.api if answerer.is_openai else None,
+            endpoint.api if known.openai else None,
             server_address=known.address,
             server_port=known.port,
             known_host=answerer.known,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from .._operation import Content, Operation
 
-__all__ = ["NOTHING", "Accumulator", "Endpoint", "OutputAccumulator", "Provider", "extra", "fields", "whole", "words"]
+__all__ = ["NOTHING", "Accumulator", "Endpoint", "OutputAccumulator", "Provider", "fields", "whole", "words"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -27,14 +27,6 @@ def fields(body: object) -> Mapping[str, Any]:
     Never runs a model's own attribute look-up: that costs microseconds for a field that is missing.
     """
     return body if isinstance(body, dict) else getattr(body, "__dict__", NOTHING)
-
-
-def extra(body: object, name: str) -> Any:
-    """A field that the SDK's model does not declare (pydantic keeps those apart), or None."""
-    declared = fields(body)
-    if name in declared:
-        return declared[name]
-    return (getattr(body, "__pydantic_extra__", None) or NOTHING).get(name)
 
 
 def whole(value: object) -> int | None:

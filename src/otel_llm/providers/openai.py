@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._failure import said
 from .._operation import Server, Usage
-from ._base import NOTHING, Endpoint, Provider, extra, fields, whole, words
+from ._base import NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
 from ._finish import RESPONSES as RESPONSES_FINISH
 from ._parameters import Table, collect, effort, floating, integer, several, stops, text
@@ -88,8 +88,19 @@ def _responses_request(op: Operation, body: Mapping[str, Any]) -> None:
     op.conversation_id = words(conversation) or words(fields(conversation).get("id"))
 
 
-_INPUT_MODALITIES = (("text_tokens", "text.input"), ("image_tokens", "image.input"), ("audio_tokens", "audio.input"))
-_OUTPUT_MODALITIES = (("text_tokens", "text.output"), ("image_tokens", "image.output"), ("audio_tokens", "audio.output"))
+_INPUT = {
+    "cached_tokens": "cache_read",
+    "cache_write_tokens": "cache_write",
+    "text_tokens": "text.input",
+    "image_tokens": "image.input",
+    "audio_tokens": "audio.input",
+}
+_OUTPUT = {
+    "reasoning_tokens": "reasoning",
+    "text_tokens": "text.output",
+    "image_tokens": "image.output",
+    "audio_tokens": "audio.output",
+}
 
 
 def usage_of(value: object) -> Usage | None:
@@ -97,35 +108,36 @@ def usage_of(value: object) -> Usage | None:
 
     Cached and reasoning tokens are subsets of input and output here, so nothing is added up.
     """
-    counts = fields(value)
+    counts = value if type(value) is dict else getattr(value, "__dict__", NOTHING)
     get = counts.get
-    usage = Usage(
-        whole(get("prompt_tokens", get("input_tokens"))),
-        whole(get("completion_tokens", get("output_tokens"))),
-    )
+    usage = Usage()
+    number = get("prompt_tokens", get("input_tokens"))
+    if type(number) is int:
+        usage.input = number
+    number = get("completion_tokens", get("output_tokens"))
+    if type(number) is int:
+        usage.output = number
     if usage.input is None and usage.output is None:
         return None
     asked = get("prompt_tokens_details") or get("input_tokens_details")
+    if asked is not None:
+        _details(usage, asked, _INPUT)
     answered = get("completion_tokens_details") or get("output_tokens_details")
-    if asked is not None or answered is not None:
-        _details(usage, fields(asked), fields(answered))
-    if usage.cache_read is None:
-        usage.cache_read = whole(extra(value, "prompt_cache_hit_tokens"))  # DeepSeek
+    if answered is not None:
+        _details(usage, answered, _OUTPUT)
     return usage
 
 
-def _details(usage: Usage, asked: Mapping[str, Any], answered: Mapping[str, Any]) -> None:
-    usage.cache_read = whole(asked.get("cached_tokens"))
-    usage.cache_write = whole(asked.get("cache_write_tokens"))
-    usage.reasoning = whole(answered.get("reasoning_tokens"))
-    modalities: dict[str, int] = {}
-    for details, names in ((asked, _INPUT_MODALITIES), (answered, _OUTPUT_MODALITIES)):
-        for key, name in names:
-            count = details.get(key)
-            if count and type(count) is int:
-                modalities[name] = count
-    if modalities:
-        usage.modalities = modalities
+def _details(usage: Usage, details: object, known: Mapping[str, str]) -> None:
+    """Set the counts that `known` names; the ones of a modality only where there are any."""
+    for key, count in (details if type(details) is dict else getattr(details, "__dict__", NOTHING)).items():
+        name = known.get(key)
+        if name is None or type(count) is not int:
+            continue
+        if "." not in name:
+            setattr(usage, name, count)
+        elif count:
+            usage.modalities = {**(usage.modalities or {}), name: count}
 
 
 def _server(op: Operation) -> Server:
@@ -135,44 +147,52 @@ def _server(op: Operation) -> Server:
     return server
 
 
-def _facts(op: Operation, body: object, data: Mapping[str, Any]) -> None:
+def _facts(op: Operation, data: Mapping[str, Any]) -> None:
     """What every kind of response carries beside its output."""
-    op.response_id = words(data.get("id"))
-    op.response_model = words(data.get("model"))
-    usage = data.get("usage")
+    get = data.get
+    identifier, model = get("id"), get("model")
+    if type(identifier) is str:
+        op.response_id = identifier
+    if type(model) is str:
+        op.response_model = model
+    usage = get("usage")
     if usage is not None:
         op.usage = usage_of(usage)
-        _paid(op, usage)
-    tier = data.get("service_tier")
-    if tier is not None:
-        _server(op).service_tier = words(tier)
-    fingerprint = data.get("system_fingerprint")
-    if fingerprint is not None:
-        _server(op).system_fingerprint = words(fingerprint)
+        unknown = usage if type(usage) is dict else getattr(usage, "__pydantic_extra__", None)
+        if unknown:
+            _paid(op, unknown)
+    if get("service_tier") is not None:
+        _server(op).service_tier = words(get("service_tier"))
+    if get("system_fingerprint") is not None:
+        _server(op).system_fingerprint = words(get("system_fingerprint"))
 
 
-def _paid(op: Operation, usage: object) -> None:
-    """Some hosts (OpenRouter) say in `usage.cost` what the call cost, in US dollars."""
-    cost = extra(usage, "cost")
+def _paid(op: Operation, usage: Mapping[str, Any]) -> None:
+    """What hosts add to `usage`: OpenRouter its price in US dollars, DeepSeek the tokens read from its cache."""
+    cost = usage.get("cost")
     if type(cost) in (int, float):
         _server(op).cost = Decimal(str(cost))
+    if op.usage is not None and op.usage.cache_read is None:
+        op.usage.cache_read = whole(usage.get("prompt_cache_hit_tokens"))
 
 
 def _chat_response(op: Operation, body: object) -> None:
-    data = fields(body)
-    _facts(op, body, data)
+    data = body if type(body) is dict else getattr(body, "__dict__", NOTHING)
+    _facts(op, data)
     choices = data.get("choices")
-    if isinstance(choices, list):
-        reasons: list[str] = []
-        for choice in choices:
-            facts = fields(choice)
-            reason = facts.get("finish_reason")
-            if isinstance(reason, str):
-                reasons.append(FINISH.get(reason, reason))
-            calls = fields(facts.get("message")).get("tool_calls")
-            if isinstance(calls, list):
-                op.tool_calls += tuple(name for call in calls if (name := _tool_name(call)))
-        op.finish_reasons = tuple(reasons)
+    if type(choices) is not list:
+        return
+    reasons: list[str] = []
+    for choice in choices:
+        facts = choice if type(choice) is dict else getattr(choice, "__dict__", NOTHING)
+        reason = facts.get("finish_reason")
+        if type(reason) is str:
+            reasons.append(FINISH.get(reason, reason))
+        message = facts.get("message")
+        calls = (message if type(message) is dict else getattr(message, "__dict__", NOTHING)).get("tool_calls")
+        if calls and type(calls) is list:
+            op.tool_calls += tuple(name for call in calls if (name := _tool_name(call)))
+    op.finish_reasons = tuple(reasons)
 
 
 def _tool_name(call: object) -> str | None:
@@ -248,12 +268,9 @@ class ChatStream:
 
     def _usage(self, data: Mapping[str, Any]) -> None:
         op = self.op
-        op.usage = usage_of(data["usage"]) or op.usage
-        _paid(op, data["usage"])
-        if data.get("service_tier") is not None:
-            _server(op).service_tier = words(data["service_tier"])
-        if data.get("system_fingerprint") is not None:
-            _server(op).system_fingerprint = words(data["system_fingerprint"])
+        before = op.usage
+        _facts(op, data)
+        op.usage = op.usage or before
 
     def finish(self) -> None:
         """Put finish reasons in the order of their choices."""
@@ -268,7 +285,7 @@ def _bytes(value: object) -> int:
 
 def _responses_response(op: Operation, body: object) -> None:
     data = fields(body)
-    _facts(op, body, data)
+    _facts(op, data)
     conversation = data.get("conversation")
     if conversation is not None:
         op.conversation_id = words(fields(conversation).get("id")) or op.conversation_id
