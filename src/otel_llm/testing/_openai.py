@@ -1,0 +1,293 @@
+"""The OpenAI API on the wire: chat completions, legacy completions, embeddings, models.
+
+Shapes: the types of the openai SDK. Spoken by the SDKs of other providers too, with small additions.
+"""
+
+from __future__ import annotations
+
+import array
+import base64
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from ._reply import cut
+from ._schema import example
+from ._wire import CREATED, Answer, Ask, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ._reply import Reply
+
+__all__ = ["chat", "completions", "embeddings", "error_body", "models", "usage_of"]
+
+_DONE = Event("[DONE]")
+_ERRORS: Mapping[int, tuple[str, str | None, str]] = {
+    # type, code, message as the API sends them
+    400: ("invalid_request_error", None, "The request is not valid."),
+    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    403: (
+        "invalid_request_error",
+        "unsupported_country_region_territory",
+        "Country, region, or territory not supported",
+    ),
+    404: (
+        "invalid_request_error",
+        "model_not_found",
+        "The model does not exist or you do not have access to it.",
+    ),
+    429: ("requests", "rate_limit_exceeded", "Rate limit reached."),
+    503: ("service_unavailable_error", None, "The engine is currently overloaded, please try again later"),
+}
+_SERVER_ERROR = ("server_error", None, "The server had an error while processing your request.")
+
+
+def error_body(reply: Reply, status: int) -> dict[str, Any]:
+    """The body of an error answer, and of an error event of chat completions."""
+    kind, code, message = _ERRORS.get(status, _SERVER_ERROR if status >= 500 else _ERRORS[400])
+    if reply.error_type is not None or reply.error_code is not None:
+        code = reply.error_code
+    error = {
+        "message": reply.error_message or message,
+        "type": reply.error_type or kind,
+        "param": reply.error_param,
+        "code": code,
+    }
+    return {"error": error}
+
+
+def usage_of(reply: Reply) -> dict[str, Any] | None:
+    """Token counts as chat completions give them, None when there are to be none."""
+    if not isinstance(reply.usage, bool):
+        return dict(reply.usage)
+    if not reply.usage:
+        return None
+    asked = {"cached_tokens": reply.cached_tokens, "audio_tokens": 0}
+    if reply.cache_write_tokens:
+        asked["cache_write_tokens"] = reply.cache_write_tokens
+    return {
+        "prompt_tokens": reply.input_tokens,
+        "completion_tokens": reply.output_tokens,
+        "total_tokens": reply.input_tokens + reply.output_tokens,
+        "prompt_tokens_details": asked,
+        "completion_tokens_details": {
+            "reasoning_tokens": reply.reasoning_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def prescribed(form: object) -> str | None:
+    """The text of an answer for a `response_format`, or a `text.format` of Responses."""
+    if not isinstance(form, dict):
+        return None
+    form = cast("dict[str, Any]", form)
+    if form.get("type") == "json_object":
+        return '{"answer":"text"}'
+    if form.get("type") == "json_schema":
+        schema = form.get("schema") or form.get("json_schema", {}).get("schema", {})
+        return json.dumps(example(schema))
+    return None
+
+
+def _logprobs(pieces: tuple[str, ...]) -> dict[str, Any]:
+    content = [
+        {"token": piece, "logprob": -0.1, "bytes": list(piece.encode()), "top_logprobs": []}
+        for piece in pieces
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _finish(reply: Reply) -> str:
+    return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
+
+
+def _call_id(ask: Ask, reply: Reply, index: int) -> str:
+    return reply.tool_calls[index].id or f"call_{ask.number:06d}_{index}"
+
+
+def chat(ask: Ask, reply: Reply) -> Answer:
+    """`POST */chat/completions`."""
+    if ask.body.get("stream"):
+        return Answer(events=_chat_events(ask, reply), error=Event(error_body(reply, 500)))
+    pieces = reply.pieces(prescribed(ask.body.get("response_format")))
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "".join(pieces) if pieces or not (reply.tool_calls or reply.refusal) else None,
+        "refusal": reply.refusal,
+        "annotations": [],
+    }
+    if reply.thinking is not None:
+        message["reasoning_content"] = reply.thinking
+    if reply.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": _call_id(ask, reply, i),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.json},
+            }
+            for i, call in enumerate(reply.tool_calls)
+        ]
+    choice = {
+        "message": message,
+        "logprobs": _logprobs(pieces) if ask.body.get("logprobs") else None,
+        "finish_reason": _finish(reply),
+    }
+    body = _head(ask, reply, "chat.completion")
+    body["choices"] = [{"index": i, **choice} for i in range(_count(ask, reply))]
+    return Answer(body=_with_usage(body, usage_of(reply)))
+
+
+def _count(ask: Ask, reply: Reply) -> int:
+    asked = ask.body.get("n")
+    return reply.n or (asked if isinstance(asked, int) else 1)
+
+
+def _with_usage(body: dict[str, Any], usage: dict[str, Any] | None) -> dict[str, Any]:
+    return body if usage is None else {**body, "usage": usage}
+
+
+def _head(ask: Ask, reply: Reply, kind: str) -> dict[str, Any]:
+    head: dict[str, Any] = {
+        "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{ask.number:06d}",
+        "object": kind,
+        "created": CREATED,
+        "model": reply.model or ask.model,
+        "system_fingerprint": "fp_fake",
+    }
+    if reply.service_tier is not None and kind != "text_completion":
+        head["service_tier"] = reply.service_tier
+    return head
+
+
+def _usage_asked(ask: Ask, reply: Reply) -> bool:
+    if reply.stream_usage is not None:
+        return reply.stream_usage
+    return bool(ask.option("stream_options", "include_usage"))
+
+
+def _chat_events(ask: Ask, reply: Reply) -> Iterator[Event]:
+    head = _head(ask, reply, "chat.completion.chunk")
+    asked = _usage_asked(ask, reply)
+    if asked:
+        head["usage"] = None
+    if "/openai/deployments/" in ask.request.path:
+        # Azure says first what its filter found in the prompt.
+        yield Event(
+            {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []}
+        )
+    indices = range(_count(ask, reply))
+
+    def chunk(index: int, delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {
+            **head,
+            "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None, **more}],
+        }
+
+    for index in indices:
+        yield Event(chunk(index, {"role": "assistant", "content": "", "refusal": None}))
+    logprobs = bool(ask.body.get("logprobs"))
+    for delta in _deltas(ask, reply):
+        more = {"logprobs": _logprobs((delta["content"],))} if logprobs and "content" in delta else {}
+        for index in indices:
+            yield Event(chunk(index, delta, **more), chunk=True)
+    usage = usage_of(reply)
+    for index in indices:
+        last = chunk(index, {}, finish_reason=_finish(reply))
+        if ask.client == "groq" and usage is not None:
+            last["x_groq"] = {"id": f"req_{ask.number:06d}", "usage": usage}
+        yield Event(last)
+    if asked and usage is not None:
+        yield Event({**head, "choices": [], "usage": usage})
+    yield _DONE
+
+
+def _deltas(ask: Ask, reply: Reply) -> Iterator[dict[str, Any]]:
+    for piece in cut(reply.thinking or "", 2):
+        yield {"reasoning_content": piece}
+    for piece in reply.pieces(prescribed(ask.body.get("response_format"))):
+        yield {"content": piece}
+    for piece in cut(reply.refusal or "", 2):
+        yield {"refusal": piece}
+    for i, call in enumerate(reply.tool_calls):
+        function = {"name": call.name, "arguments": ""}
+        yield {
+            "tool_calls": [
+                {"index": i, "id": _call_id(ask, reply, i), "type": "function", "function": function}
+            ]
+        }
+        for piece in cut(call.json, 2):
+            yield {"tool_calls": [{"index": i, "function": {"arguments": piece}}]}
+
+
+def completions(ask: Ask, reply: Reply) -> Answer:
+    """`POST */completions`: the legacy endpoint."""
+    head = _head(ask, reply, "text_completion")
+    indices = range(_count(ask, reply))
+    reason = reply.finish_reason or "stop"
+    usage = usage_of(reply)
+    if ask.body.get("stream"):
+        return Answer(
+            events=_completion_events(ask, reply, head, reason), error=Event(error_body(reply, 500))
+        )
+    text = "".join(reply.pieces())
+    choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": reason} for i in indices]
+    return Answer(body=_with_usage({**head, "choices": choices}, usage))
+
+
+def _completion_events(ask: Ask, reply: Reply, head: dict[str, Any], reason: str) -> Iterator[Event]:
+    def chunk(index: int, text: str, reason: str | None) -> dict[str, Any]:
+        return {
+            **head,
+            "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": reason}],
+        }
+
+    indices = range(_count(ask, reply))
+    for piece in reply.pieces():
+        for index in indices:
+            yield Event(chunk(index, piece, None), chunk=True)
+    for index in indices:
+        yield Event(chunk(index, "", reason))
+    usage = usage_of(reply)
+    if usage is not None and _usage_asked(ask, reply):
+        yield Event({**head, "choices": [], "usage": usage})
+    yield _DONE
+
+
+def embeddings(ask: Ask, reply: Reply) -> Answer:
+    """`POST */embeddings`: vectors of `dimensions` (or 8) numbers, as a list or in base64."""
+    asked: Any = ask.body.get("input", "")
+    inputs = cast("list[Any]", asked) if isinstance(asked, list) else [asked]
+    count = (
+        1 if inputs and isinstance(inputs[0], int) else len(inputs)
+    )  # a list of numbers is one input of tokens
+    size = ask.body.get("dimensions") or 8
+    vectors = [array.array("f", [(i + 1) / (j + 1) for j in range(size)]) for i in range(count)]
+    packed = ask.body.get("encoding_format") == "base64"
+    data = [
+        {
+            "object": "embedding",
+            "index": i,
+            "embedding": base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist(),
+        }
+        for i, vector in enumerate(vectors)
+    ]
+    usage: Mapping[str, Any] | None = {
+        "prompt_tokens": reply.input_tokens,
+        "total_tokens": reply.input_tokens,
+    }
+    if not isinstance(reply.usage, bool):
+        usage = reply.usage
+    elif not reply.usage:
+        usage = None
+    body: dict[str, Any] = {"object": "list", "data": data, "model": reply.model or ask.model}
+    return Answer(body=body if usage is None else {**body, "usage": dict(usage)})
+
+
+def models(ask: Ask, reply: Reply) -> Answer:
+    """`GET */models` and `GET */models/{id}`."""
+    name = reply.model or ask.captured.get("id") or "fake-model"
+    model = {"id": name, "object": "model", "created": CREATED, "owned_by": "fake"}
+    return Answer(body=model if "id" in ask.captured else {"object": "list", "data": [model]})
