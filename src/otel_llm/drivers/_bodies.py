@@ -19,7 +19,7 @@ from .._operation import Outcome
 from .._recorder import bury
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from .._recorder import Recording
 
@@ -89,8 +89,7 @@ class _Unparsed:
 
     __slots__ = ("_collected", "_decoder", "_line", "_recording", "_sse", "_size")
 
-    def __init__(self, recording: Recording) -> None:
-        headers = recording.http.headers if recording.http is not None else {}
+    def __init__(self, recording: Recording, headers: Mapping[str, str]) -> None:
         self._recording = recording
         self._sse = "event-stream" in headers.get("content-type", "")
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -133,8 +132,8 @@ class _Unparsed:
 
 
 @_guard.guarded
-def _unparsed(recording: Recording) -> _Unparsed:
-    return _Unparsed(recording)
+def _unparsed(recording: Recording, headers: Mapping[str, str]) -> _Unparsed:
+    return _Unparsed(recording, headers)
 
 
 @_guard.guarded
@@ -152,9 +151,10 @@ def _read(body: _Unparsed | None) -> None:
 class Body(wrapt.ObjectProxy):  # type: ignore[misc]
     """Stands in for the byte stream of a sync response."""
 
-    def __init__(self, wrapped: Any, recording: Recording) -> None:
+    def __init__(self, wrapped: Any, recording: Recording, headers: Mapping[str, str]) -> None:
         super().__init__(wrapped)
         self._self_recording = recording
+        self._self_headers = headers
 
     def __iter__(self) -> Iterator[bytes]:
         if self._self_recording.parsed:
@@ -163,7 +163,7 @@ class Body(wrapt.ObjectProxy):  # type: ignore[misc]
 
     def _watch(self) -> Iterator[bytes]:
         recording: Recording = self._self_recording
-        body = _unparsed(recording)
+        body = _unparsed(recording, self._self_headers)
         try:
             for data in self.__wrapped__:
                 _fed(body, data)
@@ -186,9 +186,10 @@ class Body(wrapt.ObjectProxy):  # type: ignore[misc]
 class AsyncBody(wrapt.ObjectProxy):  # type: ignore[misc]
     """Stands in for the byte stream of an async response."""
 
-    def __init__(self, wrapped: Any, recording: Recording) -> None:
+    def __init__(self, wrapped: Any, recording: Recording, headers: Mapping[str, str]) -> None:
         super().__init__(wrapped)
         self._self_recording = recording
+        self._self_headers = headers
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._self_recording.parsed:
@@ -197,7 +198,7 @@ class AsyncBody(wrapt.ObjectProxy):  # type: ignore[misc]
 
     async def _watch(self) -> AsyncIterator[bytes]:
         recording: Recording = self._self_recording
-        body = _unparsed(recording)
+        body = _unparsed(recording, self._self_headers)
         try:
             async for data in self.__wrapped__:
                 _fed(body, data)

@@ -244,7 +244,7 @@ class StainlessDriver:
         _headers.read(recording.op, response.headers.raw, response.status_code)
         if not response.is_closed:
             tie(recording, response)
-            response.stream = body(response.stream, recording)
+            response.stream = body(response.stream, recording, response.headers)
         elif recording.op.stream:
             tie(recording, response)
 
@@ -347,9 +347,8 @@ def _returned(recording: Recording, result: Any) -> None:
     hook = recording.recorder.config.response_hook
     if hook is not None:
         recording.recorder.hook(hook, recording, result)
-    if response is not None and not response.is_closed:
-        return
-    if recording.op.stream and response is not None:
+    if response is not None and (recording.op.stream or not response.is_closed):
+        recording.http = None  # the stream goes on, and its death must not wait for us
         return
     is_raw = result is response or "http_response" in getattr(result, "__dict__", NOTHING)
     recording.response(_json(response) if is_raw else result)
