@@ -11,16 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from time import perf_counter, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from opentelemetry import context as otel
 
+from . import _dispatch
 from ._config import Config
+from ._payloads import SessionMetadata, SpanMeasurements, StartMeasurements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Token
+    from types import ModuleType
 
     from opentelemetry.context import Context
 
@@ -121,17 +125,49 @@ class _Block(Generic[_T]):
             return
 
 
+def _progress() -> ModuleType:
+    from . import _progress as module  # noqa: PLC0415 - it reads the options that this module holds
+
+    return module
+
+
 class _OptionsBlock(_Block[Options]):
     __slots__ = ()
     _key = OPTIONS
+
+    def __enter__(self) -> Options:
+        value = super().__enter__()
+        if value.on_progress is not None:
+            _progress().want("options", 1)
+        return value
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        if self._value.on_progress is not None:
+            _progress().want("options", -1)
 
     def _within(self, outer: Options) -> Options:
         return Options._make(old if new is None else new for old, new in zip(outer, self._value, strict=True))
 
 
 class _SessionBlock(_Block[Session]):
-    __slots__ = ()
+    __slots__ = ("_started",)
     _key = SESSION
+
+    def __enter__(self) -> Session:
+        value = super().__enter__()
+        self._started = perf_counter()
+        self._emit("llm.session.start", StartMeasurements(time_ns()))
+        return value
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        self._emit("llm.session.stop", SpanMeasurements(perf_counter() - self._started))
+
+    def _emit(self, event: str, measurements: object) -> None:
+        if _dispatch.wanted(event):
+            own = self._value
+            _dispatch.emit(event, measurements, SessionMetadata(own.conversation_id, own.user_id, None))
 
     def _within(self, outer: Session) -> Session:
         own = self._value
