@@ -20,6 +20,7 @@ from .._recorder import bury
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+    from types import FrameType
 
     from .._recorder import Recording
 
@@ -54,17 +55,20 @@ def tied(response: Any) -> Recording | None:
     return found.recording if isinstance(found, Tie) else None
 
 
-def _being_finalised() -> bool:
-    """Whether this close comes from a dying object, or from inside the OpenTelemetry SDK, whose locks may be held.
+_DYING = frozenset({"__stream__", "iter_raw", "aiter_raw"})
+"""Generators of the SDK and of httpx that close the response when they are dropped."""
 
-    The SDK's generator closes its response when it is dropped, and a generator of the application may close a stream
-    when the garbage collector drops it, at any allocation.
+
+def _being_finalised() -> bool:
+    """Whether this close comes from a dying generator, or from inside the OpenTelemetry SDK, whose locks may be held.
+
+    A generator of the application may close a stream too when the garbage collector drops it, at any allocation.
     """
-    frame = sys._getframe(3)  # noqa: SLF001 - the callers of the close
+    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - the callers of the close
     while frame is not None:
-        if frame.f_code.co_name == "__stream__" or frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
+        if frame.f_code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 
