@@ -1,11 +1,13 @@
 """For tests of programs that call LLM providers: a fake provider, and telemetry captured in memory.
 
-Nothing here needs more than the standard library to be imported; `capture` needs the OpenTelemetry SDK to be used.
+Nothing here needs more than the standard library to be imported; to use `capture` needs the OpenTelemetry SDK.
 The pytest fixtures are in `otel_llm.testing.plugin`.
 """
 
+from ._capture import Capture, capture
+from ._points import Point
 from ._reply import Reply, ToolCall
 from ._server import FakeProvider
 from ._wire import RecordedRequest
 
-__all__ = ["FakeProvider", "RecordedRequest", "Reply", "ToolCall"]
+__all__ = ["Capture", "FakeProvider", "Point", "RecordedRequest", "Reply", "ToolCall", "capture"]
