@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 
 from . import latest, own, v1_41
-from ._types import Convention
+from ._types import Attribute, Convention, Event, Instrument, SpanForm
 
-__all__ = ["GROUPS", "Convention", "chosen", "groups"]
+__all__ = ["GROUPS", "Attribute", "Convention", "Event", "Instrument", "SpanForm", "chosen", "groups"]
 
 GROUPS = frozenset(item.group for item in (*v1_41.INSTRUMENTS, *latest.INSTRUMENTS, *own.INSTRUMENTS))
 """What switches metrics on and off: the values of `Instrument.group`."""

@@ -185,10 +185,16 @@ EMBEDDINGS = (
 
 TOOL = (
     OPERATION,
-    Attribute(names.TOOL_NAME, "string", "required", brief="The tool's name."),
+    Attribute(names.TOOL_NAME, "string", "required", brief="The tool's name.", at_start=True),
     Attribute(names.TOOL_CALL_ID, "string", when="known", brief="The model's id of the tool call."),
     Attribute(names.TOOL_DESCRIPTION, "string", when="known", brief="What the tool is for."),
-    Attribute(names.TOOL_TYPE, "string", when="known", brief="`function`, `extension` or `datastore`."),
+    Attribute(
+        names.TOOL_TYPE,
+        "string",
+        when="known",
+        brief="`function`, `extension` or `datastore`.",
+        at_start=True,
+    ),
     Attribute(names.TOOL_CALL_ARGUMENTS, "any", "opt_in", brief="What the tool was given."),
     Attribute(names.TOOL_CALL_RESULT, "any", "opt_in", brief="What the tool gave back."),
     ERROR,

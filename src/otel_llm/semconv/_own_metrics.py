@@ -137,7 +137,7 @@ INSTRUMENTS: Final = (
         for name, type_, unit, brief in LIMITS
     ),
     Instrument(
-        "otel_llm.error.count",
+        "otel_llm.errors",
         "counter",
         "{error}",
         "int",

@@ -185,6 +185,8 @@ class Convention:
     """From fields of `Usage` to span attributes."""
     modalities: Mapping[str, str]
     """From keys of `Usage.modalities` to span attributes."""
+    points: tuple[Attribute, ...]
+    """Attributes that are on metric points and on no span."""
     spans: tuple[SpanForm, ...]
     instruments: tuple[Instrument, ...]
     events: tuple[Event, ...]

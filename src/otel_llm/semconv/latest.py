@@ -120,6 +120,14 @@ SPANS: Final = (
     common.other((*_INFERENCE, *own.SPAN)),
 )
 
+_TOKEN_MODALITY = Attribute(
+    names.TOKEN_MODALITY,
+    "string",
+    "required",
+    brief="What the tokens stand for; `unknown` where the provider does not say.",
+    values=(*common.MODALITIES, "unknown"),
+    open=False,
+)
 _ALL: Final = (*common.REQUIRED, names.OUTCOME)
 _KNOWN: Final = (*common.OPTIONAL, *common.OPENAI_METRIC)
 
@@ -323,6 +331,7 @@ CONVENTION: Final = Convention(
     doubles=frozenset[str](),
     usage=(*common.USAGE_FIELDS, ("cache_write", names.USAGE_CACHE_WRITE_INPUT_TOKENS)),
     modalities=_MODALITIES,
+    points=(_TOKEN_MODALITY,),
     spans=SPANS,
     instruments=INSTRUMENTS,
     events=EVENTS,

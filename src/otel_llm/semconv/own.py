@@ -16,7 +16,7 @@ from ._common import modality_attributes, modality_brief
 from ._own_metrics import INSTRUMENTS, LIMITS
 from ._types import Attribute, Event
 
-__all__ = ["EVENTS", "INSTRUMENTS", "SESSION", "SPAN", "STAND_INS"]
+__all__ = ["EVENTS", "INSTRUMENTS", "POINTS", "SESSION", "SPAN", "STAND_INS"]
 
 SESSION: Final = (
     Attribute(
@@ -229,19 +229,41 @@ STAND_INS: Final = (
 )
 """What the merged conventions after v1.41 name, for as long as v1.41 is what is emitted."""
 
+
+def _closed(name: str, brief: str, *values: str) -> Attribute:
+    return Attribute(name, "string", "required", brief=brief, values=values, open=False)
+
+
+_SCOPE = _closed(names.BUDGET_SCOPE, "Which budget.", "call", "window")
+
+POINTS: Final = (
+    _closed(
+        names.ATTEMPT_OUTCOME,
+        "How an attempt ended; `exhausted` is a failure after the last retry.",
+        "succeeded",
+        "retried",
+        "failed",
+        "exhausted",
+    ),
+    _closed(
+        names.PROMPT_CACHE_RESULT, "Whether the provider's cache held a part of the input.", "hit", "miss"
+    ),
+    _SCOPE,
+    Attribute(names.CACHE_NAME, "string", "required", brief="The name the application gave the cache."),
+    _closed(names.CACHE_OPERATION, "What the cache did.", "hit", "miss", "put", "evict"),
+    Attribute(
+        names.CIRCUIT_BREAKER_NAME, "string", "required", brief="The name the application gave the breaker."
+    ),
+    _closed(names.CIRCUIT_BREAKER_STATE, "The state.", "closed", "open", "half_open"),
+)
+"""Our attributes that are on metric points and on no span."""
+
 EVENTS: Final = (
     Event(
         names.BUDGET_EVENT,
         13,
         (
-            Attribute(
-                names.BUDGET_SCOPE,
-                "string",
-                "required",
-                brief="Which budget.",
-                values=("call", "window"),
-                open=False,
-            ),
+            _SCOPE,
             Attribute(names.BUDGET_LIMIT, "double", "required", brief="The budget.", unit="{USD}"),
             Attribute(names.BUDGET_SPENT, "double", "required", brief="What was spent.", unit="{USD}"),
             Attribute(names.BUDGET_EXCEEDED_BY, "double", "required", brief="The difference.", unit="{USD}"),

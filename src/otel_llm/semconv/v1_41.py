@@ -72,6 +72,9 @@ SPANS: Final = (
     common.other((*_INFERENCE, *own.SPAN, *own.STAND_INS)),
 )
 
+_TOKEN_TYPE = Attribute(
+    names.TOKEN_TYPE, "string", "required", brief="Which tokens.", values=("input", "output"), open=False
+)
 _ALL: Final = (*common.REQUIRED, names.OUTCOME)
 
 INSTRUMENTS: Final = (
@@ -202,6 +205,7 @@ CONVENTION: Final = Convention(
     doubles=frozenset({"top_k"}),
     usage=(*common.USAGE_FIELDS, ("cache_write", names.USAGE_CACHE_CREATION_INPUT_TOKENS)),
     modalities=common.modality_attributes("otel_llm.usage"),
+    points=(_TOKEN_TYPE,),
     spans=SPANS,
     instruments=INSTRUMENTS,
     events=EVENTS,
