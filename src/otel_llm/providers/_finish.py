@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ANTHROPIC", "OPENAI", "RESPONSES"]
+__all__ = ["ANTHROPIC", "OPENAI", "RESPONSES", "of_response"]
 
 OPENAI: Final[Mapping[str, str]] = {
     "stop": "stop",
@@ -40,3 +40,15 @@ RESPONSES: Final[Mapping[str, str]] = {
     "content_filter": "content_filter",
 }
 """`incomplete_details.reason` of a Response."""
+
+
+def of_response(status: object, incomplete: object, *, called: bool) -> str | None:
+    """The one finish reason of a Response, by its `status`; None while it has not ended.
+
+    `incomplete` is `incomplete_details.reason`, `called` whether the output asks the application for a tool.
+    """
+    if status == "completed":
+        return "tool_call" if called else "stop"
+    if status == "incomplete":
+        return RESPONSES.get(incomplete, incomplete) if isinstance(incomplete, str) else "error"
+    return "error" if status in ("failed", "cancelled") else None
