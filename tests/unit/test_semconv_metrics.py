@@ -128,6 +128,12 @@ def test_absent_usage_is_absent(usage: Usage | None) -> None:
     assert attributes == {}
 
 
+def test_a_count_of_zero_is_an_attribute() -> None:
+    attributes: dict[str, Any] = {}
+    v1_41.CONVENTION.fill_usage(call(usage=Usage(input=3, output=0)), attributes)
+    assert attributes == {"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 0}
+
+
 # What the instruments record.
 
 
