@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
@@ -209,22 +209,18 @@ class PublicPrices:
     within a minute.
     """
 
-    __slots__ = ("_card", "_known_host")
+    __slots__ = ("_card",)
 
-    def __init__(self, *, known_host: Callable[[Operation], bool]) -> None:
-        """`known_host` tells whether the host that answered is the provider's own, or the user says it is.
-
-        Raises ImportError, naming the extra, when `genai-prices` is not installed.
-        """
+    def __init__(self) -> None:
+        """Raise ImportError, naming the extra, when `genai-prices` is not installed."""
         if find_spec("genai_prices") is None:
             raise ImportError("list prices need genai-prices: pip install 'otel-llm[cost]'")
-        self._known_host = known_host
         self._card = lru_cache(maxsize=4096)(_look_up)
 
     def __call__(self, op: Operation) -> Decimal | None:
         """What the call cost by list price, None where that is not known."""
         usage = _counts(op)
-        if usage is None or not self._known_host(op):
+        if usage is None or not op.known_host:
             return None
         variant = _variant(op)
         minute = (op.start_time or time.time_ns()) // _MINUTE

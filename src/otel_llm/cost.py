@@ -47,12 +47,11 @@ Pricer = Callable[["Operation"], "Decimal | None"]
 """Prices an ended call in US dollars, None where it has no price for it."""
 
 
-def pricer(setting: Any, *, known_host: Callable[[Operation], bool]) -> Pricer | None:
+def pricer(setting: Any) -> Pricer | None:
     """Make the pricer that the setting `cost` asks for; None when it is off.
 
-    setting     True: list prices (`PublicPrices`); a function of the operation; a mapping: a `Table`;
-                a sequence of these: asked in order, the first price counts.
-    known_host  see `PublicPrices`.
+    True: list prices (`PublicPrices`); a function of the operation; a mapping: a `Table`; a sequence of these:
+    asked in order, the first price counts.
 
     Raises ImportError when list prices are asked for without the extra `cost`, TypeError or ValueError for a
     setting that is none of these.
@@ -60,14 +59,14 @@ def pricer(setting: Any, *, known_host: Callable[[Operation], bool]) -> Pricer |
     if setting is None or setting is False:
         return None
     if setting is True:
-        return PublicPrices(known_host=known_host)
+        return PublicPrices()
     if isinstance(setting, Mapping):
         return Table(cast("Mapping[str, Any]", setting))
     if callable(setting):
         return setting  # type: ignore[no-any-return]
     if isinstance(setting, Sequence) and not isinstance(setting, str):
         parts = cast("tuple[Any, ...]", setting)
-        several = [pricer(part, known_host=known_host) for part in parts]
+        several = [pricer(part) for part in parts]
         return lambda op: next((price for one in several if one and (price := one(op)) is not None), None)
     raise TypeError(f"cost must be true, a function, a mapping or a sequence of these, not {setting!r}")
 
@@ -213,15 +212,13 @@ class Costs:
         self._told: set[tuple[str, str | None]] = set()
 
     @classmethod
-    def load(
-        cls, config: Config, *, known_host: Callable[[Operation], bool], signals: Signals | None = None
-    ) -> Costs | None:
+    def load(cls, config: Config, *, signals: Signals | None = None) -> Costs | None:
         """Make what the settings ask for; None when cost is off. Budgets without `cost` use list prices.
 
         Raises as `pricer` does.
         """
         limited = config.cost_threshold is not None or config.cost_budget is not None
-        price = pricer(config.cost if config.cost is not None else limited, known_host=known_host)
+        price = pricer(config.cost if config.cost is not None else limited)
         if price is None:
             return None
         budget = Budget(call=config.cost_threshold, window=config.cost_budget, seconds=config.cost_window)

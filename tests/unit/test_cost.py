@@ -54,7 +54,7 @@ def call(
     return Operation(provider, name, "/v1/chat/completions", usage=usage or Usage(1000, 100), **facts)
 
 
-public = cost.PublicPrices(known_host=lambda _: True)
+public = cost.PublicPrices()
 
 
 # What a name stands for -------------------------------------------------------------------------------------------
@@ -125,9 +125,10 @@ def test_a_snapshot_newer_than_the_table_is_priced_by_the_name_asked_for() -> No
 
 
 def test_a_host_that_nobody_knows_has_no_list_price() -> None:
-    at_home = cost.PublicPrices(known_host=lambda op: op.server_address == "api.openai.com")
-    assert at_home(call(server_address="api.openai.com")) == Decimal("0.0035")
-    assert at_home(call(server_address="llm.example.net")) is None
+    assert public(call(server_address="api.openai.com")) == Decimal("0.0035")
+    assert public(call(server_address="llm.example.net", known_host=False)) is None
+    table = cost.Table({"gpt-4o": {"input": 1, "output": 0}})
+    assert table(call(known_host=False)) == Decimal("0.001")
 
 
 # Tiers, caches, dates, sizes ----------------------------------------------------------------------------------------
@@ -334,7 +335,7 @@ def test_the_whole_costs_the_sum_of_its_parts(parts: list[int]) -> None:
 
 
 def make(setting: Any) -> Callable[[Operation], Decimal | None] | None:
-    return cost.pricer(setting, known_host=lambda _: True)
+    return cost.pricer(setting)
 
 
 def test_off() -> None:
@@ -420,7 +421,7 @@ def refuse(*_): raise AssertionError("no network")
 socket.socket.connect = socket.getaddrinfo = refuse
 from otel_llm import cost
 from otel_llm._operation import Operation, Usage
-price = cost.pricer(True, known_host=lambda op: True)
+price = cost.pricer(True)
 assert price(Operation("openai", "chat", "/")) is None
 assert "genai_prices" not in sys.modules
 sys.stdout.write(str(price(Operation("openai", "chat", "/", request_model="gpt-4o", usage=Usage(1000, 100)))))
@@ -610,7 +611,7 @@ def crossed() -> Iterator[list[Crossing]]:
 
 def test_budgets_are_reported_once_per_crossing(calls: Calls, crossed: list[Crossing]) -> None:
     config = Config.load({}, cost=lambda _: Decimal("0.003"), cost_threshold="0.001", cost_budget="0.001")
-    costs = cost.Costs.load(config, known_host=lambda _: True, signals=calls.signals)
+    costs = cost.Costs.load(config, signals=calls.signals)
     assert costs is not None
     costs.attach()
     first, second = calls.end(call()), calls.end(call())
@@ -714,13 +715,13 @@ def test_a_listener_that_raises_keeps_no_other_from_hearing(calls: Calls, crosse
     ],
 )
 def test_settings(keywords: dict[str, Any], kind: type | None) -> None:
-    costs = cost.Costs.load(Config.load({}, **keywords), known_host=lambda _: True)
+    costs = cost.Costs.load(Config.load({}, **keywords))
     assert (None if costs is None else type(costs._price)) is kind
 
 
 def test_settings_by_environment() -> None:
     environ = {"OTEL_INSTRUMENTATION_LLM_COST": "true", "OTEL_INSTRUMENTATION_LLM_COST_THRESHOLD": "0.5"}
-    costs = cost.Costs.load(Config.load(environ), known_host=lambda _: True)
+    costs = cost.Costs.load(Config.load(environ))
     assert costs is not None
     assert costs._budget is not None
     assert [crossing.limit for crossing in costs._budget.spend(call(), Decimal(1))] == [Decimal("0.5")]
