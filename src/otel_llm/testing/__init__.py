@@ -1,6 +1,6 @@
 """For tests of programs that call LLM providers: a fake provider, and telemetry captured in memory.
 
-Nothing here needs more than the standard library to be imported; to use `capture` needs the OpenTelemetry SDK.
+The standard library is enough to import it; using `capture` needs the OpenTelemetry SDK.
 The pytest fixtures are in `otel_llm.testing.plugin`.
 """
 

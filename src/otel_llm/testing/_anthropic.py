@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._openai import prescribed
@@ -32,7 +33,9 @@ _SERVER_ERROR = ("api_error", "Internal server error")
 
 def error_body(reply: Reply, status: int, number: int) -> dict[str, Any]:
     """The body of an error answer."""
-    kind, message = _ERRORS.get(status, _SERVER_ERROR if status >= 500 else _ERRORS[400])
+    kind, message = _ERRORS.get(
+        status, _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _ERRORS[400]
+    )
     error = {"type": reply.error_type or reply.error_code or kind, "message": reply.error_message or message}
     return {"type": "error", "error": error, "request_id": f"req_{number:06d}"}
 
@@ -127,7 +130,7 @@ def messages(ask: Ask, reply: Reply) -> Answer:
 
 def _answer(ask: Ask, reply: Reply, *, stream: bool) -> Answer:
     if stream:
-        return Answer(events=_events(ask, reply), error=_error_event(reply))
+        return Answer(events=_events(ask, reply), error=lambda: _error_event(reply))
     usage = _usage(reply)
     body = {**_message(ask, reply), "content": [block.whole for block in _blocks(ask, reply)], **_stop(reply)}
     return Answer(body={**body, "usage": usage} if usage else body)
@@ -135,8 +138,10 @@ def _answer(ask: Ask, reply: Reply, *, stream: bool) -> Answer:
 
 def _events(ask: Ask, reply: Reply) -> Iterator[Event]:
     usage = _usage(reply)
-    opening = {**usage, "output_tokens": min(1, reply.output_tokens)} if usage else {}
-    start = {
+    opening = dict(usage)
+    if "output_tokens" in opening:
+        opening["output_tokens"] = min(1, opening["output_tokens"])  # all but the first token are to come
+    start: dict[str, Any] = {
         **_message(ask, reply),
         "content": [],
         "stop_reason": None,
@@ -179,7 +184,7 @@ def vertex(ask: Ask, reply: Reply) -> Answer:
 
 
 def bedrock(ask: Ask, reply: Reply) -> Answer:
-    """`POST /model/{model}/invoke` and `/invoke-with-response-stream`, whose events are in Amazon's framing."""
+    """`POST /model/{model}/invoke` and `/invoke-with-response-stream`, in Amazon's framing."""
     if ask.captured["verb"] == "invoke":
         counts = {
             "x-amzn-bedrock-input-token-count": str(reply.input_tokens),
@@ -188,7 +193,7 @@ def bedrock(ask: Ask, reply: Reply) -> Answer:
         answer = _answer(ask, reply, stream=False)
         return Answer(body=answer.body, headers=counts)
     events = (_measured(event, reply) for event in _events(ask, reply) if event.name != "ping")
-    return Answer(events=events, framing=AWSEventStream(), error=_error_event(reply))
+    return Answer(events=events, framing=AWSEventStream(), error=lambda: _error_event(reply))
 
 
 def _measured(event: Event, reply: Reply) -> Event:

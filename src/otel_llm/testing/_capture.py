@@ -147,9 +147,10 @@ class Capture:
     def snapshot(self) -> dict[str, Any]:
         """Everything as plain data for inline snapshots.
 
-        Ids are replaced (`span_1` is the first span that started), a parent is told by its name, attributes that
-        hold times and ports by `<seconds>` and `<port>`, a histogram of seconds by its count.
-        Raises `AssertionError` when a span ends before it starts, starts before its parent, or an event lies outside.
+        Ids are replaced (`span_1` is the first span that started) and a parent is told by its name.
+        Times and ports in attributes become `<seconds>` and `<port>`; of a histogram of seconds the count is left.
+        Raises `AssertionError` when a span ends before it starts or starts before its parent, or when one of its
+        events lies outside of its time.
         """
         return {"spans": self.span_snapshot(), "metrics": self.metric_snapshot(), "logs": self.log_snapshot()}
 

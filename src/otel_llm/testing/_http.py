@@ -36,7 +36,7 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[Head, bytes]:
     """
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     words = lines[0].split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+    if len(words) != len(Head._fields) or not words[2].startswith("HTTP/1."):  # method, target, version
         raise HttpError("not a request line")
     headers: dict[str, str] = {}
     for line in lines[1:-2]:
@@ -90,7 +90,7 @@ class Body:
         self._gzip = zlib.compressobj(wbits=31) if compress else None
 
     async def send(self, piece: bytes) -> None:
-        """Send a piece so that the client can read it now; raises `ConnectionError` when the client is gone."""
+        """Send a piece so that the client can read it now; raises `ConnectionError` when it is gone."""
         if self._gzip is not None:
             piece = self._gzip.compress(piece) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
         await self._write(piece)

@@ -22,7 +22,7 @@ __all__ = ["chat"]
 def chat(ask: Ask, reply: Reply) -> Answer:
     """`POST */chat/completions` as the Llama SDK reads it."""
     if ask.body.get("stream"):
-        return Answer(events=_events(ask, reply), error=Event(error_body(reply, 500)))
+        return Answer(events=_events(ask, reply), error=lambda: Event(error_body(reply, 500)))
     pieces = reply.pieces(prescribed(ask.body.get("response_format")))
     message: dict[str, Any] = {
         "role": "assistant",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import base64
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from ._reply import cut
@@ -44,7 +45,9 @@ _SERVER_ERROR = ("server_error", None, "The server had an error while processing
 
 def error_body(reply: Reply, status: int) -> dict[str, Any]:
     """The body of an error answer, and of an error event of chat completions."""
-    kind, code, message = _ERRORS.get(status, _SERVER_ERROR if status >= 500 else _ERRORS[400])
+    kind, code, message = _ERRORS.get(
+        status, _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _ERRORS[400]
+    )
     if reply.error_type is not None or reply.error_code is not None:
         code = reply.error_code
     error = {
@@ -111,7 +114,7 @@ def _call_id(ask: Ask, reply: Reply, index: int) -> str:
 def chat(ask: Ask, reply: Reply) -> Answer:
     """`POST */chat/completions`."""
     if ask.body.get("stream"):
-        return Answer(events=_chat_events(ask, reply), error=Event(error_body(reply, 500)))
+        return Answer(events=_chat_events(ask, reply), error=lambda: Event(error_body(reply, 500)))
     pieces = reply.pieces(prescribed(ask.body.get("response_format")))
     message: dict[str, Any] = {
         "role": "assistant",
@@ -230,7 +233,7 @@ def completions(ask: Ask, reply: Reply) -> Answer:
     usage = usage_of(reply)
     if ask.body.get("stream"):
         return Answer(
-            events=_completion_events(ask, reply, head, reason), error=Event(error_body(reply, 500))
+            events=_completion_events(ask, reply, head, reason), error=lambda: Event(error_body(reply, 500))
         )
     text = "".join(reply.pieces())
     choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": reason} for i in indices]
@@ -259,10 +262,9 @@ def _completion_events(ask: Ask, reply: Reply, head: dict[str, Any], reason: str
 def embeddings(ask: Ask, reply: Reply) -> Answer:
     """`POST */embeddings`: vectors of `dimensions` (or 8) numbers, as a list or in base64."""
     asked: Any = ask.body.get("input", "")
-    inputs = cast("list[Any]", asked) if isinstance(asked, list) else [asked]
-    count = (
-        1 if inputs and isinstance(inputs[0], int) else len(inputs)
-    )  # a list of numbers is one input of tokens
+    inputs: list[Any] = [asked] if isinstance(asked, str) else asked
+    # A list of numbers is one input, in tokens.
+    count = 1 if inputs and isinstance(inputs[0], int) else len(inputs)
     size = ask.body.get("dimensions") or 8
     vectors = [array.array("f", [(i + 1) / (j + 1) for j in range(size)]) for i in range(count)]
     packed = ask.body.get("encoding_format") == "base64"

@@ -56,7 +56,7 @@ class Reply:
     """Raw body in place of the built one, on any path; a sequence is streamed, one flush per piece."""
 
     text: str | None = None
-    """The text of the answer, cut into `chunks` pieces; None: `chunks` words, or JSON if that was asked for."""
+    """The text of the answer, cut into `chunks` pieces; None: `chunks` words, or JSON if asked for."""
     chunks: int | Sequence[str] = 3
     """The number of pieces of text, or the pieces themselves."""
     tool_calls: Sequence[ToolCall] = ()
@@ -109,7 +109,7 @@ class Reply:
     die_after: int | None = None
     """Close the connection after so many chunks; a plain body is cut in half. More than there are: never."""
     hang_after: int | None = None
-    """Send nothing more after so many chunks (or half a plain body), until the client or the server closes."""
+    """Send nothing more after so many chunks (or half a plain body) until the client or the server closes."""
     malformed_after: int | None = None
     """After so many chunks send an event that is not JSON, and end; a plain body ends in its half."""
     error_after: int | None = None

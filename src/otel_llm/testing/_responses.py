@@ -10,13 +10,13 @@ from ._reply import cut
 from ._wire import CREATED, Answer, Ask, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ._reply import Reply
 
 __all__ = ["cancel", "create", "retrieve"]
 
-_ECHOED = {
+_ECHOED: Mapping[str, Any] = {
     # What a response repeats of its request, and what it says where the request says nothing.
     "instructions": None,
     "max_output_tokens": None,
@@ -60,9 +60,6 @@ def cancel(ask: Ask, reply: Reply) -> Answer:
 def _answer(ask: Ask, reply: Reply, name: str, status: str, *, stream: bool) -> Answer:
     if not stream:
         return Answer(body=_response(ask, reply, name, status))
-    error = {"type": "error", **error_body(reply, 500)["error"]}
-    # The event's type in the SDK has no kind of error; its number is not that of the last event but does no harm.
-    error = {key: error[key] for key in ("type", "code", "message", "param")} | {"sequence_number": 0}
     after = int(ask.query.get("starting_after", "-1"))
     numbers = itertools.count()
 
@@ -73,7 +70,12 @@ def _answer(ask: Ask, reply: Reply, name: str, status: str, *, stream: bool) -> 
                 data = {**event.data, "sequence_number": number}
                 yield Event(data, event.data["type"], event.chunk)
 
-    return Answer(events=numbered(), error=Event(error, "error"))
+    def error() -> Event:
+        told = error_body(reply, 500)["error"]
+        data = {key: told[key] for key in ("code", "message", "param")}
+        return Event({"type": "error", **data, "sequence_number": next(numbers)}, "error")
+
+    return Answer(events=numbered(), error=error)
 
 
 def _usage(reply: Reply) -> dict[str, Any] | None:
@@ -207,7 +209,7 @@ def _message_events(ask: Ask, reply: Reply, item: dict[str, Any], place: dict[st
         pieces = (
             cut(part["refusal"], 2) if refused else reply.pieces(prescribed(ask.option("text", "format")))
         )
-        extra = {} if refused else {"logprobs": []}
+        extra: dict[str, Any] = {} if refused else {"logprobs": []}
         yield Event({"type": "response.content_part.added", **here, "part": {**part, field: ""}})
         for piece in pieces:
             yield Event({"type": f"response.{kind}.delta", **here, "delta": piece, **extra}, chunk=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import parse_qsl, unquote
 
 from . import _anthropic, _llama, _openai, _responses
@@ -26,7 +27,7 @@ def _chat(ask: Ask, reply: Reply) -> Answer:
 
 
 def _models(ask: Ask, reply: Reply) -> Answer:
-    return (_anthropic if _asks_anthropic(ask.request) else _openai).models(ask, reply)
+    return _anthropic.models(ask, reply) if _asks_anthropic(ask.request) else _openai.models(ask, reply)
 
 
 class _Route(NamedTuple):
@@ -74,18 +75,19 @@ def _asks_anthropic(request: RecordedRequest) -> bool:
 
 def answer(request: RecordedRequest, reply: Reply) -> tuple[int, Answer]:
     """The status and the answer to `request`; 404 where there is no such endpoint."""
-    if reply.status >= 400:
+    if reply.status >= HTTPStatus.BAD_REQUEST:
         return reply.status, _error(request, reply, reply.status)
     for route in _ROUTES:
         found = route.path.search(request.path) if request.method == route.method else None
         if found is not None:
-            body: Any = request.json
+            body = request.json
             captured = {
                 name: unquote(value) for name, value in found.groupdict().items() if value is not None
             }
             query = dict(parse_qsl(request.query))
             return reply.status, route.build(
-                Ask(request, body if isinstance(body, dict) else {}, captured, query), reply
+                Ask(request, cast("dict[str, Any]", body) if isinstance(body, dict) else {}, captured, query),
+                reply,
             )
     return 404, _error(request, reply, 404)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ _PLAIN = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "null"
 
 
 def example(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:
-    """The plainest value that fits `schema`: each property present, one item in each list, the first of choices.
+    """The plainest value that fits `schema`: each property, one item in each list, the first of choices.
 
     Bounds and patterns are not looked at.
     """
@@ -32,8 +32,8 @@ def example(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) ->
             first = schema[key][0]
             return first if key == "enum" else example(first, root)
     kind: Any = schema.get("type", "object")
-    if isinstance(kind, list):
-        kind = cast("list[Any]", kind)[0]
+    if not isinstance(kind, str):
+        kind = kind[0]
     if kind == "object":
         return {name: example(part, root) for name, part in schema.get("properties", {}).items()}
     if kind == "array":

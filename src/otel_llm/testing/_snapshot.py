@@ -16,6 +16,7 @@ __all__ = ["of_logs", "of_points", "of_spans", "tree"]
 
 _TIMES = re.compile(r"time_to_|time_per_|duration|delay|\.gap\.|rate$|\.reset(\.|$)")
 """Attributes that hold measured times, or what follows from one."""
+_OUTSIDE = "<not captured>"
 _VARYING = {"server.port": "<port>", "exception.stacktrace": "<stacktrace>", "thread.id": "<thread>"}
 
 
@@ -58,7 +59,7 @@ def of_spans(spans: Sequence[ReadableSpan]) -> list[dict[str, Any]]:
         status = span.status.status_code.name
         told.append({
             "span": numbers[span.context.span_id] if span.context is not None else None,
-            "parent": above.name if above is not None else "<not captured>" if span.parent is not None else None,
+            "parent": above.name if above is not None else span.parent and _OUTSIDE,
             "name": span.name,
             "kind": span.kind.name,
             "status": f"{status}: {span.status.description}" if span.status.description else status,
@@ -69,12 +70,12 @@ def of_spans(spans: Sequence[ReadableSpan]) -> list[dict[str, Any]]:
                 {"name": event.name, "attributes": _attributes(event.attributes)} for event in span.events
             ]
         if span.links:
-            told[-1]["links"] = [numbers.get(link.context.span_id, "<not captured>") for link in span.links]
+            told[-1]["links"] = [numbers.get(link.context.span_id, _OUTSIDE) for link in span.links]
     return told
 
 
 def of_points(points: Mapping[str, Sequence[Point]]) -> dict[str, list[dict[str, Any]]]:
-    """Points per metric: the value of sums and gauges, count and sum of histograms (of seconds: the count)."""
+    """Points per metric: the value of sums and gauges, count and sum of histograms (count alone if in seconds)."""
     told: dict[str, list[dict[str, Any]]] = {}
     for name, several in points.items():
         told[name] = []
@@ -107,7 +108,7 @@ def of_logs(logs: Sequence[Any], spans: Sequence[ReadableSpan]) -> list[dict[str
                 "severity": severity.name if severity is not None else None,
                 "body": record.body,
                 "attributes": _attributes(record.attributes),
-                "span": numbers.get(record.span_id, "<not captured>") if record.span_id else None,
+                "span": numbers.get(record.span_id, _OUTSIDE) if record.span_id else None,
             }
         )
     return told

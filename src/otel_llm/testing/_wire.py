@@ -1,4 +1,4 @@
-"""What the wire formats share: the request as they see it, the answer they build, and how events are framed."""
+"""What the wire formats share: the request as they see it, the answer they build, the framing of events."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import base64
 import json
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
     "CREATED",
@@ -85,7 +85,7 @@ class Ask:
 
     @property
     def client(self) -> str:
-        """The name of the client's SDK in lower case (`openai`, `groq`, `llamaapiclient`, ...), from its user agent."""
+        """The client's SDK in lower case (`openai`, `groq`, `llamaapiclient`, ...), from its user agent."""
         name = self.request.headers.get("user-agent", "").partition("/")[0].lower()
         return name.removeprefix("async")
 
@@ -176,8 +176,8 @@ class Answer:
 
     body: Mapping[str, Any] | None = None
     events: Iterator[Event] | None = None
-    framing: Framing = ServerSentEvents()
-    error: Event = Event("")
-    """The event of an error within the stream."""
+    framing: Framing = field(default_factory=ServerSentEvents)
+    error: Callable[[], Event] | None = None
+    """Makes the event of an error within the stream; there is one where there are events."""
     headers: Mapping[str, str] | None = None
     """Beside the default ones."""

@@ -24,6 +24,6 @@ def fake_provider() -> Iterator[FakeProvider]:
 
 @pytest.fixture
 def llm_capture() -> Iterator[Capture]:
-    """Telemetry captured in memory; `llm_capture.instrument()` switches the instrumentation on for the test."""
+    """Telemetry captured in memory; `llm_capture.instrument()` instruments the SDKs until the test ends."""
     with capture() as telemetry:
         yield telemetry

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
+        signal.signal(number, lambda _number, _frame: done.set())
     with FakeProvider(port=options.port, keep=_KEEP) as server:
         server.reply(
             Reply(chunks=options.chunks, first_delay=options.first_delay, chunk_delay=options.chunk_delay)
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _wait_for_end(done: threading.Event) -> None:
-    while sys.stdin.buffer.read1(4096):
+    for _ in sys.stdin:
         pass
     done.set()
 
