@@ -148,9 +148,9 @@ class Capture:
         """Everything as plain data for inline snapshots.
 
         Ids are replaced (`span_1` is the first span that started) and a parent is told by its name.
-        Times and ports in attributes become `<seconds>` and `<port>`; of a histogram of seconds the count is left.
-        Raises `AssertionError` when a span ends before it starts or starts before its parent, or when one of its
-        events lies outside of its time.
+        Times and ports in attributes become `<seconds>` and `<port>`; a histogram of seconds keeps its count.
+        Raises `AssertionError` when a span ends before it starts or starts before its parent, or has an event
+        that lies outside of its time.
         """
         return {"spans": self.span_snapshot(), "metrics": self.metric_snapshot(), "logs": self.log_snapshot()}
 

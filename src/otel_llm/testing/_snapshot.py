@@ -75,7 +75,7 @@ def of_spans(spans: Sequence[ReadableSpan]) -> list[dict[str, Any]]:
 
 
 def of_points(points: Mapping[str, Sequence[Point]]) -> dict[str, list[dict[str, Any]]]:
-    """Points per metric: the value of sums and gauges, count and sum of histograms (count alone if in seconds)."""
+    """Points per metric: the value of sums and gauges, count and sum of histograms (in seconds: count)."""
     told: dict[str, list[dict[str, Any]]] = {}
     for name, several in points.items():
         told[name] = []
