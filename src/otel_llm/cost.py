@@ -50,8 +50,8 @@ Pricer = Callable[["Operation"], "Decimal | None"]
 def pricer(setting: Any) -> Pricer | None:
     """Make the pricer that the setting `cost` asks for; None when it is off.
 
-    True: list prices (`PublicPrices`); a function of the operation; a mapping: a `Table`; a sequence of these:
-    asked in order, the first price counts.
+    True: list prices (`PublicPrices`); a function of the operation; a mapping: a `Table`; a sequence of
+    these: asked in order, the first price counts.
 
     Raises ImportError when list prices are asked for without the extra `cost`, TypeError or ValueError for a
     setting that is none of these.
