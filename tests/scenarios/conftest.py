@@ -1,0 +1,86 @@
+"""Real SDKs over real HTTP on loopback, instrumented, and what came out of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from doors import DOORS, Door, client, lacking
+from otel_llm.testing import FakeProvider
+from scene import Telemetry, instrumented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[FakeProvider]:
+    with FakeProvider() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: FakeProvider) -> FakeProvider:
+    """The fake provider, with nothing scripted."""
+    shared_server.clear()
+    return shared_server
+
+
+@pytest.fixture
+def telemetry() -> Iterator[Telemetry]:
+    with instrumented() as captured:
+        yield captured
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test may make OpenTelemetry complain, about a context that cannot be detached for instance."""
+    with caplog.at_level(logging.WARNING, logger="opentelemetry"):
+        yield
+    complaints = [
+        record.getMessage() for record in caplog.get_records("call") if record.name.startswith("opentelemetry")
+    ]
+    assert complaints == []
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def asynchronous(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def _doors(wanted: Callable[[Door], bool]) -> list[Any]:
+    return [
+        pytest.param(
+            door,
+            id=door.name,
+            marks=[pytest.mark.skip(reason=reason)] if (reason := lacking(door)) else [],
+        )
+        for door in DOORS
+        if wanted(door)
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "door" in metafunc.fixturenames:
+        metafunc.parametrize("door", _doors(lambda door: True))
+    if "streaming_door" in metafunc.fixturenames:
+        metafunc.parametrize("streaming_door", _doors(lambda door: door.streams))
+    if "parsed_door" in metafunc.fixturenames:
+        metafunc.parametrize("parsed_door", _doors(lambda door: door.kind in ("stream", "manager")))
+
+
+@pytest.fixture
+def make(server: FakeProvider) -> Iterator[Callable[..., Any]]:
+    """Makes clients of an SDK against the fake provider, and closes the sync ones at the end."""
+    made: list[Any] = []
+
+    def new(sdk: str, *, asynchronous: bool = False, **options: Any) -> Any:
+        one = client(sdk, server, asynchronous=asynchronous, **{"max_retries": 0, **options})
+        if not asynchronous:
+            made.append(one)
+        return one
+
+    yield new
+    for one in made:
+        one.close()

@@ -1,0 +1,71 @@
+"""What scenarios share beside fixtures: instrumenting for a block, and running coroutines to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from otel_llm import _recorder
+from otel_llm.testing._capture import capture
+from support.conformance import violations
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+
+class Telemetry:
+    """What the calls of one test left."""
+
+    def __init__(self, captured: Any) -> None:
+        self.captured = captured
+
+    def span(self) -> ReadableSpan:
+        """The one span there is."""
+        spans = self.captured.spans()
+        assert len(spans) == 1, [span.name for span in spans]
+        assert self.captured.open_spans() == []
+        return spans[0]  # type: ignore[no-any-return]
+
+    def outcome(self) -> str:
+        return str(self.span().attributes["otel_llm.outcome"])  # type: ignore[index]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.captured, name)
+
+
+@contextmanager
+def instrumented(**settings: Any) -> Iterator[Telemetry]:
+    """Instrument for the block; at its end nothing of ours is left over and all of it conforms."""
+    with capture() as captured:
+        captured.instrument(**settings)
+        telemetry = Telemetry(captured)
+        yield telemetry
+        _recorder.drain()
+        assert list(_recorder.open_recordings()) == []
+        setting = settings.get("semconv", "1.41")
+        found = violations(
+            spans=captured.spans(),
+            metrics=captured._sdk.reader.get_metrics_data(),
+            logs=captured.logs(),
+            setting=setting,
+        )
+        assert found == []
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end; no task of it may be left."""
+
+    async def watched() -> Any:
+        result = await main
+        gc.collect()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.sleep(0)
+        left = {task for task in left if not task.done()}
+        assert left == set()
+        return result
+
+    return asyncio.run(watched())
