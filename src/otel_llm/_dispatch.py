@@ -17,6 +17,8 @@ from ._operation import Outcome, RateLimit
 from ._payloads import (
     AttemptMeasurements,
     AttemptMetadata,
+    BudgetMeasurements,
+    BudgetMetadata,
     CallError,
     CallMeasurements,
     CallMetadata,
@@ -30,12 +32,14 @@ from ._payloads import (
     StreamMetadata,
     UsageMeasurements,
 )
+from .cost import add_budget_listener, remove_budget_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ._listeners import Phase
     from ._operation import Attempt, Operation
+    from .cost import Crossing
 
 __all__ = ["Handler", "emit", "sync", "table", "wanted", "worker"]
 
@@ -117,6 +121,7 @@ _COMPONENTS = {
 _OTHER = _COMPONENTS["operation"]
 _STREAM = _COMPONENTS["stream"]
 _REQUEST = tuple(f"llm.provider.request.{phase}" for phase in ("start", "stop", "exception"))
+_BUDGET = "llm.cost.threshold_exceeded"
 _RATE_LIMIT = "llm.provider.rate_limit"
 _TOO_MANY_REQUESTS = 429
 
@@ -257,6 +262,16 @@ def _session(op: Operation, conversation: str) -> None:
         emit("llm.session.truncated", CountMeasurements(1), metadata)
 
 
+def _crossed(crossing: Crossing) -> None:
+    """A budget was exceeded."""
+    op = crossing.operation
+    emit(
+        _BUDGET,
+        BudgetMeasurements(crossing.spent, crossing.limit, crossing.exceeded_by),
+        BudgetMetadata(crossing.scope, op.id, op.provider, op.request_model),
+    )
+
+
 _LISTENERS: dict[Phase, Callable[..., None]] = {
     "start": _begin,
     "attempt": _attempted,
@@ -289,3 +304,4 @@ def sync(handlers: Iterable[Handler]) -> None:
     phases = {phase for event in new for phase in _PHASES.get(event, ())}
     for phase, listener in _LISTENERS.items():
         (listeners.add if phase in phases else listeners.remove)(phase, listener)
+    (add_budget_listener if _BUDGET in new else remove_budget_listener)(_crossed)

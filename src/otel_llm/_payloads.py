@@ -278,8 +278,6 @@ class BudgetMetadata:
 
     scope: str
     """`call` or `window`."""
-    window: float | None
-    """Length of the window; None for the budget of single calls."""
     id: str
     provider: str
     model: str | None
