@@ -8,20 +8,21 @@ something that says so.
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["blob", "from_url", "is_list", "modality_of", "omitted", "parse", "plain", "record"]
+__all__ = ["blob", "from_url", "is_list", "is_object", "modality_of", "omitted", "parse", "plain", "record"]
 
 _MAX_DEPTH = 48
 _NESTED = "a cycle, or nested too deeply"
@@ -29,6 +30,7 @@ _LARGEST = 2**63
 _PRINTABLE_BITS = 2000  # Python refuses to print integers of more than some thousand digits
 _PRINTABLE = (date, time, Decimal, UUID, PurePath)
 _NONE: Mapping[str, Any] = MappingProxyType({})
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+[;,]")
 _MIME_KEYS = ("media_type", "mime_type", "mimeType")
 
 
@@ -80,11 +82,16 @@ def is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, list | tuple)
 
 
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether `value` is a dict; those that are looked at here have texts as keys."""
+    return isinstance(value, dict)
+
+
 def record(value: Any) -> Mapping[str, Any]:
     """All fields of an SDK model, undeclared ones included, or of a dict; none of anything else."""
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
-    cls: type[Any] = type(value)
+    if is_object(value):
+        return value
+    cls: Any = value.__class__
     if not hasattr(cls, "__pydantic_fields__") and not hasattr(cls, "__fields__"):
         return _NONE
     declared: dict[str, Any] = getattr(value, "__dict__", {})
@@ -100,7 +107,7 @@ def plain(value: Any, _path: tuple[int, ...] = ()) -> Any:
     Binary data in it (bytes, `data:` URLs, base64 beside its MIME type) becomes a `blob` part.
     """
     if value.__class__ is str:
-        return from_url(value) if value[:5] == "data:" else value
+        return from_url(value) if value[:5] == "data:" and _DATA_URL.match(value) else value
     if value is None or value is True or value is False:
         return value
     if is_list(value):

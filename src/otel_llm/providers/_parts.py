@@ -60,7 +60,7 @@ def reasoning(content: object, **opaque: object) -> Part:
 
 
 def tool_call(call_id: object, name: object, arguments: object, *, free: bool = False) -> Part:
-    """A call that the model asks the application for; `arguments` as JSON text are parsed, `free` text not."""
+    """A call that the model asks the application for; `arguments` in JSON are parsed, `free` text is not."""
     value = plain(arguments) if free else parse(arguments)
     return {"type": "tool_call", "id": words(call_id), "name": words(name) or "", "arguments": value}
 
