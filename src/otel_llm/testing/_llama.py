@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._openai import error_body, prescribed
+from ._dialects import error_event
+from ._openai import error_body, finish_of, prescribed
 from ._reply import cut
 from ._wire import Answer, Ask, Event
 
@@ -22,12 +23,12 @@ __all__ = ["chat"]
 def chat(ask: Ask, reply: Reply) -> Answer:
     """`POST */chat/completions` as the Llama SDK reads it."""
     if ask.body.get("stream"):
-        return Answer(events=_events(ask, reply), error=lambda: Event(error_body(reply, 500)))
+        return Answer(events=_events(ask, reply), error=lambda: error_event(ask, error_body(reply, 500)))
     pieces = reply.pieces(prescribed(ask.body.get("response_format")))
     message: dict[str, Any] = {
         "role": "assistant",
         "content": {"type": "text", "text": "".join(pieces)},
-        "stop_reason": _stop(reply),
+        "stop_reason": finish_of(reply),
     }
     if reply.tool_calls:
         message["tool_calls"] = [
@@ -40,10 +41,6 @@ def chat(ask: Ask, reply: Reply) -> Answer:
     body: dict[str, Any] = {"id": f"chatcmpl-{ask.number:06d}", "completion_message": message}
     metrics = _metrics(reply)
     return Answer(body={**body, "metrics": metrics} if metrics else body)
-
-
-def _stop(reply: Reply) -> str:
-    return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
 
 
 def _metrics(reply: Reply) -> list[dict[str, Any]]:
@@ -76,7 +73,7 @@ def _events(ask: Ask, reply: Reply) -> Iterator[Event]:
             yield Event(
                 event("progress", {"type": "tool_call", "function": {"arguments": piece}}), chunk=True
             )
-    yield Event(event("complete", {"type": "text", "text": ""}, stop_reason=_stop(reply)))
+    yield Event(event("complete", {"type": "text", "text": ""}, stop_reason=finish_of(reply)))
     metrics = _metrics(reply)
     if metrics:
         yield Event(event("metrics", {"type": "text", "text": ""}, metrics=metrics))

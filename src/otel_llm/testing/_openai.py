@@ -1,4 +1,4 @@
-"""The OpenAI API on the wire: chat completions, legacy completions, embeddings, models.
+"""The OpenAI API on the wire: legacy completions, embeddings, models, and what these share with chat.
 
 Shapes: the types of the openai SDK. Spoken by the SDKs of other providers too, with small additions.
 """
@@ -11,7 +11,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from ._reply import cut
+from ._dialects import error_event
 from ._schema import example
 from ._wire import CREATED, Answer, Ask, Event
 
@@ -20,9 +20,22 @@ if TYPE_CHECKING:
 
     from ._reply import Reply
 
-__all__ = ["chat", "completions", "embeddings", "error_body", "models", "usage_of"]
+__all__ = [
+    "DONE",
+    "completions",
+    "count_of",
+    "embeddings",
+    "error_body",
+    "finish_of",
+    "head_of",
+    "models",
+    "prescribed",
+    "usage_asked",
+    "usage_of",
+]
 
-_DONE = Event("[DONE]")
+DONE = Event("[DONE]")
+"""What a stream ends with."""
 _ERRORS: Mapping[int, tuple[str, str | None, str]] = {
     # type, code, message as the API sends them
     400: ("invalid_request_error", None, "The request is not valid."),
@@ -95,64 +108,19 @@ def prescribed(form: object) -> str | None:
     return None
 
 
-def _logprobs(pieces: tuple[str, ...]) -> dict[str, Any]:
-    content = [
-        {"token": piece, "logprob": -0.1, "bytes": list(piece.encode()), "top_logprobs": []}
-        for piece in pieces
-    ]
-    return {"content": content, "refusal": None}
-
-
-def _finish(reply: Reply) -> str:
+def finish_of(reply: Reply) -> str:
+    """Why the model stopped, in the words of chat completions."""
     return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
 
 
-def _call_id(ask: Ask, reply: Reply, index: int) -> str:
-    return reply.tool_calls[index].id or f"call_{ask.number:06d}_{index}"
-
-
-def chat(ask: Ask, reply: Reply) -> Answer:
-    """`POST */chat/completions`."""
-    if ask.body.get("stream"):
-        return Answer(events=_chat_events(ask, reply), error=lambda: Event(error_body(reply, 500)))
-    pieces = reply.pieces(prescribed(ask.body.get("response_format")))
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": "".join(pieces) if pieces or not (reply.tool_calls or reply.refusal) else None,
-        "refusal": reply.refusal,
-        "annotations": [],
-    }
-    if reply.thinking is not None:
-        message["reasoning_content"] = reply.thinking
-    if reply.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": _call_id(ask, reply, i),
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.json},
-            }
-            for i, call in enumerate(reply.tool_calls)
-        ]
-    choice = {
-        "message": message,
-        "logprobs": _logprobs(pieces) if ask.body.get("logprobs") else None,
-        "finish_reason": _finish(reply),
-    }
-    body = _head(ask, reply, "chat.completion")
-    body["choices"] = [{"index": i, **choice} for i in range(_count(ask, reply))]
-    return Answer(body=_with_usage(body, usage_of(reply)))
-
-
-def _count(ask: Ask, reply: Reply) -> int:
+def count_of(ask: Ask, reply: Reply) -> int:
+    """The number of choices."""
     asked = ask.body.get("n")
     return reply.n or (asked if isinstance(asked, int) else 1)
 
 
-def _with_usage(body: dict[str, Any], usage: dict[str, Any] | None) -> dict[str, Any]:
-    return body if usage is None else {**body, "usage": usage}
-
-
-def _head(ask: Ask, reply: Reply, kind: str) -> dict[str, Any]:
+def head_of(ask: Ask, reply: Reply, kind: str) -> dict[str, Any]:
+    """What a completion and each of its chunks start with."""
     head: dict[str, Any] = {
         "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{ask.number:06d}",
         "object": kind,
@@ -165,79 +133,25 @@ def _head(ask: Ask, reply: Reply, kind: str) -> dict[str, Any]:
     return head
 
 
-def _usage_asked(ask: Ask, reply: Reply) -> bool:
+def usage_asked(ask: Ask, reply: Reply) -> bool:
+    """Whether a stream ends with a chunk of usage alone."""
     if reply.stream_usage is not None:
         return reply.stream_usage
     return bool(ask.option("stream_options", "include_usage"))
 
 
-def _chat_events(ask: Ask, reply: Reply) -> Iterator[Event]:
-    head = _head(ask, reply, "chat.completion.chunk")
-    asked = _usage_asked(ask, reply)
-    if asked:
-        head["usage"] = None
-    if "/openai/deployments/" in ask.request.path:
-        # Azure says first what its filter found in the prompt.
-        yield Event(
-            {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []}
-        )
-    indices = range(_count(ask, reply))
-
-    def chunk(index: int, delta: dict[str, Any], **more: Any) -> dict[str, Any]:
-        return {
-            **head,
-            "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None, **more}],
-        }
-
-    for index in indices:
-        yield Event(chunk(index, {"role": "assistant", "content": "", "refusal": None}))
-    logprobs = bool(ask.body.get("logprobs"))
-    for delta in _deltas(ask, reply):
-        more = {"logprobs": _logprobs((delta["content"],))} if logprobs and "content" in delta else {}
-        for index in indices:
-            yield Event(chunk(index, delta, **more), chunk=True)
-    usage = usage_of(reply)
-    for index in indices:
-        last = chunk(index, {}, finish_reason=_finish(reply))
-        if ask.client == "groq" and usage is not None:
-            last["x_groq"] = {"id": f"req_{ask.number:06d}", "usage": usage}
-        yield Event(last)
-    if asked and usage is not None:
-        yield Event({**head, "choices": [], "usage": usage})
-    yield _DONE
-
-
-def _deltas(ask: Ask, reply: Reply) -> Iterator[dict[str, Any]]:
-    for piece in cut(reply.thinking or "", 2):
-        yield {"reasoning_content": piece}
-    for piece in reply.pieces(prescribed(ask.body.get("response_format"))):
-        yield {"content": piece}
-    for piece in cut(reply.refusal or "", 2):
-        yield {"refusal": piece}
-    for i, call in enumerate(reply.tool_calls):
-        function = {"name": call.name, "arguments": ""}
-        yield {
-            "tool_calls": [
-                {"index": i, "id": _call_id(ask, reply, i), "type": "function", "function": function}
-            ]
-        }
-        for piece in cut(call.json, 2):
-            yield {"tool_calls": [{"index": i, "function": {"arguments": piece}}]}
-
-
 def completions(ask: Ask, reply: Reply) -> Answer:
     """`POST */completions`: the legacy endpoint."""
-    head = _head(ask, reply, "text_completion")
-    indices = range(_count(ask, reply))
+    head = head_of(ask, reply, "text_completion")
     reason = reply.finish_reason or "stop"
-    usage = usage_of(reply)
     if ask.body.get("stream"):
-        return Answer(
-            events=_completion_events(ask, reply, head, reason), error=lambda: Event(error_body(reply, 500))
-        )
+        events = _completion_events(ask, reply, head, reason)
+        return Answer(events=events, error=lambda: error_event(ask, error_body(reply, 500)))
     text = "".join(reply.pieces())
-    choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": reason} for i in indices]
-    return Answer(body=_with_usage({**head, "choices": choices}, usage))
+    choice = {"text": text, "logprobs": None, "finish_reason": reason}
+    body = {**head, "choices": [{"index": i, **choice} for i in range(count_of(ask, reply))]}
+    usage = usage_of(reply)
+    return Answer(body=body if usage is None else {**body, "usage": usage})
 
 
 def _completion_events(ask: Ask, reply: Reply, head: dict[str, Any], reason: str) -> Iterator[Event]:
@@ -247,16 +161,20 @@ def _completion_events(ask: Ask, reply: Reply, head: dict[str, Any], reason: str
             "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": reason}],
         }
 
-    indices = range(_count(ask, reply))
+    if ask.client == "writer":  # its chunks of text are nothing but text
+        for piece in reply.pieces():
+            yield Event({"value": piece}, chunk=True)
+        return
+    indices = range(count_of(ask, reply))
     for piece in reply.pieces():
         for index in indices:
             yield Event(chunk(index, piece, None), chunk=True)
     for index in indices:
         yield Event(chunk(index, "", reason))
     usage = usage_of(reply)
-    if usage is not None and _usage_asked(ask, reply):
+    if usage is not None and usage_asked(ask, reply):
         yield Event({**head, "choices": [], "usage": usage})
-    yield _DONE
+    yield DONE
 
 
 def embeddings(ask: Ask, reply: Reply) -> Answer:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import parse_qsl, unquote
 
-from . import _anthropic, _llama, _openai, _responses
+from . import _anthropic, _chat, _llama, _openai, _responses
 from ._wire import Answer, Ask
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["answer", "is_probe", "response_headers"]
 
 
-def _chat(ask: Ask, reply: Reply) -> Answer:
+def _complete(ask: Ask, reply: Reply) -> Answer:
     """Chat completions, in the shape that the asking SDK reads."""
-    return _llama.chat(ask, reply) if ask.client == "llamaapiclient" else _openai.chat(ask, reply)
+    return _llama.chat(ask, reply) if ask.client == "llamaapiclient" else _chat.chat(ask, reply)
 
 
 def _models(ask: Ask, reply: Reply) -> Answer:
@@ -38,7 +38,7 @@ class _Route(NamedTuple):
 
 
 _ROUTES = (
-    _Route("POST", re.compile(r"/chat(?:/completions)?$"), _chat),  # Writer: /v1/chat
+    _Route("POST", re.compile(r"/chat(?:/completions)?$"), _complete),  # Writer: /v1/chat
     _Route("POST", re.compile(r"/completions$"), _openai.completions),
     _Route("POST", re.compile(r"/embeddings$"), _openai.embeddings),
     _Route("POST", re.compile(r"/responses$"), _responses.create),
