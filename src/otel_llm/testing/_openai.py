@@ -185,7 +185,7 @@ def embeddings(ask: Ask, reply: Reply) -> Answer:
     count = 1 if inputs and isinstance(inputs[0], int) else len(inputs)
     size = ask.body.get("dimensions") or 8
     vectors = [array.array("f", [(i + 1) / (j + 1) for j in range(size)]) for i in range(count)]
-    packed = ask.body.get("encoding_format") == "base64"
+    packed = ask.body.get("encoding_format") == "base64" or ask.client == "perplexity"
     data = [
         {
             "object": "embedding",
