@@ -168,6 +168,8 @@ class Recording:
         attributes = _attributes.start(op)
         self.attributes = _attributes.shared(op, attributes)
         """What every metric point of this call carries."""
+        if op.stream:
+            attributes = {**attributes, names.REQUEST_STREAM: True}  # a sampler may go by it
         self.context = context
         self.span: trace.Span = INVALID_SPAN
         if not adopting:
