@@ -18,6 +18,7 @@ import { color, onTheme } from "./theme.js";
  * @property {Series[]} series
  * @property {(value: number | null) => string} format
  * @property {(value: number) => string} [axis] shorter form for the axis; `format` by default
+ * @property {boolean} [hold] without a cursor, the legend has the newest known value instead of the newest
  * @property {number} [floor] the axis reaches at least this value
  *
  * @typedef {object} Chart
@@ -26,7 +27,7 @@ import { color, onTheme } from "./theme.js";
  * @property {() => void} destroy
  */
 
-const HEIGHT = 148;
+const HEIGHT = 132; // px, as in overview.css
 
 /** @param {ChartSpec} spec @returns {Chart} */
 export function chart(spec) {
@@ -54,7 +55,10 @@ export function chart(spec) {
     const at = u.cursor.idx;
     const last = u.data[0].length - 1;
     const index = at === null || at === undefined ? last : at;
-    spec.series.forEach((_, n) => setText(values[n], spec.format(u.data[n + 1]?.[index] ?? null)));
+    spec.series.forEach((_, n) => {
+      const column = /** @type {(number | null)[]} */ (u.data[n + 1]);
+      setText(values[n], spec.format((index === last && spec.hold ? column.findLast((value) => value !== null) : column[index]) ?? null));
+    });
     setText(when, index === last || index < 0 ? "" : clock(u.data[0][index]));
   }
 
@@ -97,7 +101,7 @@ function options(spec, onCursor) {
   return {
     width: 320,
     height: HEIGHT,
-    padding: [8, 6, 0, 0],
+    padding: [6, 15, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "otel-llm" }, points: { size: 6 } },
     hooks: { setCursor: [onCursor] },
@@ -106,12 +110,12 @@ function options(spec, onCursor) {
       y: {
         range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [
           0,
-          Math.max((max ?? 0) * 1.12, spec.floor ?? 1e-9),
+          Math.max((max ?? 0) * 1.08, spec.floor ?? 1e-9),
         ],
       },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 22, gap: 4, space: 80, values: xLabels },
+      { ...axis, grid: { show: false }, size: 22, gap: 4, space: 58, values: xLabels },
       {
         ...axis,
         size: 48,
@@ -128,11 +132,18 @@ function options(spec, onCursor) {
         width: 1.5,
         dash: series.dash ? [4, 3] : undefined,
         fill: series.area ? () => color(series.color, 0.14) : undefined,
-        points: { show: false },
+        points: { show: true, size: 3.5, filter: lonely, fill: () => color(series.color) },
         spanGaps: false,
       })),
     ],
   };
+}
+
+/** Values without neighbours, through which no line goes. @param {any} u @param {number} n @param {boolean} show */
+function lonely(u, n, show) {
+  const column = u.data[n];
+  const missing = (/** @type {number} */ at) => (column[at] ?? null) === null;
+  return show ? column.flatMap((/** @type {any} */ value, /** @type {number} */ at) => (value !== null && missing(at - 1) && missing(at + 1) ? [at] : [])) : null;
 }
 
 /** @param {any} _ @param {number[]} splits */

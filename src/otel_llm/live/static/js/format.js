@@ -26,6 +26,7 @@ export function whole(value) {
 export function rate(value) {
   if (!known(value)) return NONE;
   if (Math.abs(value) >= 1000) return count(value);
+  if (value === 0) return "0";
   return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
@@ -53,6 +54,19 @@ export function durationParts(seconds) {
   const total = Math.round(seconds);
   if (total < 3600) return [`${Math.floor(total / 60)} m ${pad(total % 60)}`, "s"];
   return [`${Math.floor(total / 3600)} h ${pad(Math.floor((total % 3600) / 60))}`, "m"];
+}
+
+/** A duration in as few characters as tell it: 34ms, 1.2s, 2m. For axes and below figures. @param {any} seconds */
+export function short(seconds) {
+  if (!known(seconds)) return NONE;
+  if (seconds === 0) return "0";
+  if (seconds < 0.9995) return `${trim(Number((seconds * 1e3).toPrecision(seconds < 0.1 ? 2 : 3)))}ms`;
+  return seconds < 99.5 ? `${trim(Number(seconds.toPrecision(2)))}s` : `${trim(Number((seconds / 60).toPrecision(2)))}m`;
+}
+
+/** A number as short as it goes: for axes. @param {number} value */
+export function tick(value) {
+  return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(3)));
 }
 
 /** US dollars; small amounts keep two significant digits. @param {any} value a number, or a decimal as text */

@@ -12,7 +12,7 @@ import { pref, setPref } from "./prefs.js";
  */
 
 /** @type {Shortcut[]} */
-const shortcuts = [];
+let shortcuts = [];
 let pending = "";
 let pendingUntil = 0;
 let enabled = pref("shortcuts", "on") === "on";
@@ -21,7 +21,7 @@ let enabled = pref("shortcuts", "on") === "on";
 export function addShortcuts(list) {
   shortcuts.push(...list);
   return () => {
-    for (const entry of list) shortcuts.splice(shortcuts.indexOf(entry), 1);
+    shortcuts = shortcuts.filter((entry) => !list.includes(entry));
   };
 }
 

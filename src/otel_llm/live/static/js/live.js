@@ -82,9 +82,11 @@ function setState(state) {
   emit("state");
 }
 
-/** Open the connection, for good: it is opened again whenever it ends. */
+/** Open the connection, anew if there is one, and for good: it is opened again whenever it ends. */
 export function connect() {
   clearTimeout(retry);
+  clearTimeout(silence);
+  socket?.close();
   const url = new URL("metrics/stream", document.baseURI);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const mine = new WebSocket(url);

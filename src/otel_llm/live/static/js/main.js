@@ -149,10 +149,10 @@ function askToken() {
   function submit() {
     setToken(field.value);
     status.now();
-    live.retryNow();
+    connect();
+    dialog.addEventListener("close", () => fill(dialog), { once: true }); // and so forget the token and the focus
     if (shown) {
-      view?.destroy();
-      shown = "";
+      shown = ""; // draw the view anew
       show();
     }
   }
@@ -176,6 +176,10 @@ addShortcuts([
   { keys: "d", label: "Theme: system, light, dark", group: "Everywhere", run: changeTheme },
   { keys: "?", label: "This help", group: "Everywhere", run: showHelp },
 ]);
+/** @type {HTMLElement} */ (document.querySelector(".skip")).addEventListener("click", (event) => {
+  event.preventDefault(); // the fragment is the address of the view
+  main.focus();
+});
 addEventListener("hashchange", show);
 const status = poll(4000, loadStatus);
 connect();

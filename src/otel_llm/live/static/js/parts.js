@@ -28,7 +28,7 @@ export function outcomeBadge(outcome, text) {
     "span",
     { class: `outcome ${tone}`, title: MEANING[/** @type {keyof typeof MEANING} */ (outcome)] },
     h("i", { "aria-hidden": "true" }),
-    text ?? label,
+    h("span", null, text ?? label),
   );
 }
 
@@ -130,7 +130,7 @@ export function firstSteps(status) {
       doctorHint(),
     );
   }
-  const endpoint = status.otlp?.http ?? "http://localhost:4318";
+  const endpoint = (status.otlp?.http ?? "http://localhost:4318").replace(/\/\/(127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?=[:/]|$)/, `//${location.hostname}`);
   const arriving = status.received.spans > 0;
   return empty(
     arriving ? "Spans arrive, but none is a call to a model" : "Waiting for the first call",

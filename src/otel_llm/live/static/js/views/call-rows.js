@@ -1,11 +1,11 @@
 /** The rows of the call table. */
 
 import { h, setAttr } from "../dom.js";
-import { clock, count, duration, money, moment, NONE } from "../format.js";
+import { clock, count, duration, money, moment } from "../format.js";
 import { modelName, outcomeBadge, rowLink } from "../parts.js";
 
 const COLUMNS = [
-  ["time", "Time"],
+  ["time", "Ended"],
   ["state", "Outcome"],
   ["what", "Model"],
   ["ask", "Request"],
@@ -32,13 +32,13 @@ export function callTable() {
 /** @param {any} call @param {string} address */
 export function callRow(call, address) {
   const cells = {
-    time: rowLink(address, h("time", { title: moment(call.start) }, clock(call.start))),
+    time: rowLink(address, h("time", { title: `Began ${moment(call.start)}` }, clock(call.start + (call.duration_ms ?? 0) / 1000))),
     state: outcomeBadge(call.outcome, call.outcome === "failed" ? call.error : undefined),
     what: [modelName(call.provider, call.model), call.attempts > 1 ? h("span", { class: "tag warn", title: `${call.attempts} attempts` }, `×${call.attempts}`) : null],
     ask: h("span", { class: call.preview ? "ask" : "ask none" }, call.preview ?? call.endpoint ?? call.operation),
     took: [h("b", null, duration(call.duration_ms === null ? null : call.duration_ms / 1000)), bar()],
     first: duration(call.ttft_ms === null ? null : call.ttft_ms / 1000),
-    tokens: call.total_tokens === null ? NONE : [count(call.input_tokens), h("i", { class: "arrow", "aria-label": "in," }, "→"), count(call.output_tokens), h("span", { class: "visually-hidden" }, " out")],
+    tokens: tokens(call),
     money: money(call.cost),
   };
   return h(
@@ -46,6 +46,12 @@ export function callRow(call, address) {
     { role: "row", class: call.outcome === "failed" ? "failed" : null, onclick: open },
     COLUMNS.map(([name]) => h("td", { role: "cell", class: `c-${name}` }, cells[/** @type {keyof typeof cells} */ (name)])),
   );
+}
+
+/** @param {any} call */
+function tokens(call) {
+  if (call.output_tokens === null) return count(call.input_tokens);
+  return [count(call.input_tokens), h("span", { class: "visually-hidden" }, " in, "), h("i", { class: "arrow", "aria-hidden": "true" }, "→"), count(call.output_tokens), h("span", { class: "visually-hidden" }, " out")];
 }
 
 /** A bar in two parts: until the first token, and from then on. */

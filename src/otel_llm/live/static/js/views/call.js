@@ -124,7 +124,7 @@ export function callPanel({ close, step }) {
     const links = h(
       "span",
       { class: "tab-links" },
-      call.conversation_id && h("a", { href: href("calls", call.id, { conversation: call.conversation_id }), title: call.conversation_id }, "Conversation’s calls"),
+      call.conversation_id && h("a", { href: href("calls", call.id, { conversation: call.conversation_id }), title: call.conversation_id }, "Same conversation"),
       call.has_trace && h("a", { href: href("traces", call.trace_id, { span: call.span_id }) }, "Trace"),
     );
     return h("section", { class: "tabs" }, h("div", { class: "tab-bar" }, h("div", { role: "tablist", "aria-label": "Parts of the call" }, buttons), links), panel);

@@ -97,7 +97,7 @@ export function mount(root, first) {
     list.cursor = answer.cursor;
     held = [...answer.calls, ...held];
     setMatched(answer.matched);
-    showHeld(scrollY < 160);
+    showHeld(scrollY < 160 && !route.id); // while a call is read nothing moves beside it
   }
 
   async function loadOlder() {
@@ -168,14 +168,12 @@ export function mount(root, first) {
     const { status } = live;
     const wanted = params();
     if (document.activeElement !== search) search.value = wanted.q;
-    if (status) {
-      pickers.model.set(status.models, wanted.model);
-      pickers.provider.set(status.providers, wanted.provider);
-      pickers.endpoint.set(status.endpoints, wanted.endpoint);
-      pickers.service.set(status.services, wanted.service);
-      pickers.service.node.hidden = status.services.length < 2 && !wanted.service;
-      if (!list.calls.length) drawEmpty();
-    }
+    pickers.model.set(status?.models ?? [], wanted.model);
+    pickers.provider.set(status?.providers ?? [], wanted.provider);
+    pickers.endpoint.set(status?.endpoints ?? [], wanted.endpoint);
+    pickers.service.set(status?.services ?? [], wanted.service);
+    pickers.service.node.hidden = !wanted.service && (status?.services.length ?? 0) < 2;
+    if (status && !list.calls.length) drawEmpty();
     pickers.outcome.set(OUTCOMES, wanted.outcome, (value) => value[0].toUpperCase() + value.slice(1));
     conversation.hidden = !wanted.conversation;
     fill(conversation, `Conversation ${wanted.conversation}`, icon("close"));
@@ -206,7 +204,6 @@ export function mount(root, first) {
   }
 
   function apply() {
-    split.classList.toggle("open", route.id !== "");
     drawFilters();
     panel.show(route.id, route.query);
     if (JSON.stringify(params()) !== asked) void load();
@@ -214,7 +211,7 @@ export function mount(root, first) {
   }
 
   const newer = poll(1000, loadNew);
-  const onScroll = () => scrollY < 20 && showHeld(true);
+  const onScroll = () => scrollY < 20 && !route.id && showHeld(true);
   addEventListener("scroll", onScroll, { passive: true });
   const stops = [
     newer.stop,

@@ -2,7 +2,7 @@
 
 import { sparkline } from "../charts.js";
 import { h, setAttr, setText } from "../dom.js";
-import { count, duration, durationParts, money, NONE, percent, rate } from "../format.js";
+import { count, durationParts, money, NONE, percent, rate, short } from "../format.js";
 import { binned } from "../points.js";
 
 /**
@@ -61,8 +61,8 @@ const TILES = [
     color: "--series-3",
     read: ({ overview, throughput }) => {
       const hourly = (overview.cost / (throughput.window_s || 60)) * 3600;
-      const unpriced = overview.unpriced ? `, ${count(overview.unpriced)} unpriced` : "";
-      return [money(overview.cost), "/min", `${money(Math.round(hourly * 100) / 100)} an hour${unpriced}`];
+      const unpriced = overview.unpriced ? ` · ${count(overview.unpriced)} unpriced` : "";
+      return [money(overview.cost), "/min", `${money(Math.round(hourly * 100) / 100)}/h${unpriced}`];
     },
     line: (bins) => bins.sums(["cost"])[0],
   },
@@ -89,12 +89,12 @@ const TILES = [
 
 /** @param {any} throughput */
 function window_(throughput) {
-  return duration(Math.max(1, Math.round(throughput.window_s))).replace(".0", "");
+  return `${Math.max(1, Math.round(throughput.window_s))} s`;
 }
 
 /** @param {any} stats */
 function tails(stats) {
-  return stats ? `p90 ${duration(stats.p90 / 1000)} · p99 ${duration(stats.p99 / 1000)}` : "nothing measured";
+  return stats ? `p90 ${short(stats.p90 / 1000)} · p99 ${short(stats.p99 / 1000)}` : "nothing measured";
 }
 
 /** All eight, updated in place. */

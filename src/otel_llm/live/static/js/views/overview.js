@@ -3,7 +3,7 @@
 import { get, poll } from "../api.js";
 import { chart } from "../charts.js";
 import { fill, h, reconcile, setText } from "../dom.js";
-import { count, duration, money, percent, rate } from "../format.js";
+import { count, duration, money, percent, rate, short, tick } from "../format.js";
 import { live } from "../live.js";
 import { firstSteps, modelName, outcomeBadge, picker, refine, rowLink, segmented } from "../parts.js";
 import { binned } from "../points.js";
@@ -20,7 +20,7 @@ const ms = (/** @type {number | null} */ value) => duration(value === null ? nul
 /** @returns {{spec: import("../charts.js").ChartSpec, columns: (bins: import("../points.js").Bins) => (number | null)[][]}[]} */
 function chartSpecs() {
   const percentiles = (/** @type {string[]} */ names) =>
-    names.map((label, at) => ({ label, color: `--series-${[1, 3, 7][at]}`, area: at === 0 }));
+    names.map((label, at) => ({ label, color: `--series-${[1, 3, 4][at]}`, area: at === 0 }));
   return [
     {
       spec: {
@@ -31,7 +31,7 @@ function chartSpecs() {
           { label: "failed", color: "--bad", area: true },
         ],
         format: (value) => `${rate(value)}/s`,
-        axis: rate,
+        axis: tick,
       },
       columns: (bins) => bins.sums(["requests", "errors"]),
     },
@@ -41,6 +41,8 @@ function chartSpecs() {
         note: "Whole duration of calls by their end. p99: the highest second of each bin",
         series: percentiles(["p50", "p90", "p99"]),
         format: ms,
+        axis: (value) => short(value / 1000),
+        hold: true,
       },
       columns: (bins) => [bins.typical("latency_p50"), bins.typical("latency_p90"), bins.worst("latency_p99")],
     },
@@ -50,6 +52,8 @@ function chartSpecs() {
         note: "From sending the request to the first chunk, streams only",
         series: percentiles(["p50", "p90"]),
         format: ms,
+        axis: (value) => short(value / 1000),
+        hold: true,
       },
       columns: (bins) => [bins.typical("ttft_p50"), bins.typical("ttft_p90")],
     },
@@ -62,7 +66,7 @@ function chartSpecs() {
           { label: "output", color: "--series-2", area: true },
         ],
         format: (value) => `${rate(value)}/s`,
-        axis: count,
+        axis: tick,
       },
       columns: (bins) => bins.sums(["input_tokens", "output_tokens"]),
     },
@@ -130,14 +134,14 @@ export function mount(root, first) {
 
   function drawStatus() {
     const { status } = live;
+    const wanted = filters();
+    model.set(status?.models ?? [], wanted.model);
+    endpoint.set(status?.endpoints ?? [], wanted.endpoint);
     if (!status) return;
     const fresh = status.calls.seen === 0 && status.calls.kept === 0 && status.calls.running === 0;
     if (fresh && start.hidden) fill(start, firstSteps(status));
     start.hidden = !fresh;
     body.classList.toggle("waiting", fresh);
-    const { model: wantedModel, endpoint: wantedEndpoint } = filters();
-    model.set(status.models, wantedModel);
-    endpoint.set(status.endpoints, wantedEndpoint);
   }
 
   function apply() {
@@ -257,7 +261,7 @@ function drawFailures(body, calls) {
     list,
     calls,
     (call) => call.id,
-    (call) => h("li", null, rowLink(href("calls", call.id, { outcome: "failed" }), outcomeBadge("failed", call.error ?? "failed"), modelName(call.provider, call.model)), h("time", null)),
+    (call) => h("li", null, rowLink(href("calls", call.id, { outcome: "failed" }), outcomeBadge("failed", call.error ?? "failed"), h("span", { class: "failed-model" }, call.model)), h("time", null)),
     (node, call) => setText(/** @type {Element} */ (node.lastElementChild), ago(call.start)),
   );
 }

@@ -32,7 +32,7 @@ export function traceView(first) {
   const layer = h("div", { class: "wf-layer" });
   const tree = h("div", { class: "wf", role: "tree", tabindex: "0", "aria-label": "Spans", onkeydown: onKey, onscroll: () => drawRows() }, layer);
   const panel = spanPanel(() => select("", false));
-  const chart = h("div", { class: "card waterfall" }, h("div", { class: "wf-head" }, h("span", null, "Span"), axis), tree);
+  const chart = h("div", { class: "card waterfall" }, h("div", { class: "wf-head" }, h("span", { class: "wf-name" }, "Span"), h("span", { class: "wf-took" }, "Duration"), axis), tree);
   const main = h("div", { class: "trace-main" }, chart, panel.node);
   const node = h("div", { class: "trace" }, head, main);
   const observer = new ResizeObserver(() => drawRows());
@@ -76,8 +76,15 @@ export function traceView(first) {
         errors ? fact("Errors", h("span", { class: "bad" }, count(errors))) : null,
       ),
     );
-    const ticks = [0, 0.25, 0.5, 0.75];
-    fill(axis, ticks.map((share) => h("span", { style: { left: `${share * 100}%` } }, duration((trace.duration_ms * share) / 1000))));
+    drawAxis();
+  }
+
+  function drawAxis() {
+    const total = trace.duration_ms || 1;
+    const step = roundStep(total / 4);
+    const ticks = Array.from({ length: Math.ceil(total / step) }, (_, at) => at * step);
+    tree.style.setProperty("--tick", `${(step / total) * 100}%`);
+    fill(axis, ticks.map((at) => h("span", { style: { left: `${(at / total) * 100}%` }, class: at / total > 0.9 ? "last" : null }, at ? duration(at / 1000) : "0")));
   }
 
   /** Work out which rows are there, from what is closed. */
@@ -110,7 +117,6 @@ export function traceView(first) {
     const width = Math.min(100 - left, ((span.duration_ms ?? 0) / total) * 100);
     const kind = span.status === "error" ? "error" : span.call_id ? "llm" : "plain";
     const bar = h("i", { class: `bar ${kind}`, style: { left: `${left}%`, width: `${width}%` } });
-    const label = h("span", { class: left + width > 78 ? "bar-label before" : "bar-label", style: left + width > 78 ? { right: `${100 - left}%` } : { left: `${left + width}%` } }, duration((span.duration_ms ?? 0) / 1000));
     return h(
       "div",
       {
@@ -132,7 +138,8 @@ export function traceView(first) {
         span.call_id ? h("span", { class: "tag llm" }, "LLM") : null,
         span.missing_parent ? h("span", { class: "tag warn", title: "Its parent has not arrived" }, "no parent") : null,
       ),
-      h("span", { class: "wf-time" }, bar, span.events.map((/** @type {any} */ event) => h("i", { class: "event", title: event.name, style: { left: `${(event.offset_ms / total) * 100}%` } })), label),
+      h("span", { class: "wf-took" }, duration((span.duration_ms ?? 0) / 1000)),
+      h("span", { class: "wf-time" }, bar, span.events.map((/** @type {any} */ event) => h("i", { class: "event", title: event.name, style: { left: `${(event.offset_ms / total) * 100}%` } }))),
     );
   }
 
@@ -223,4 +230,10 @@ export function traceView(first) {
       stopKeys();
     },
   };
+}
+
+/** The next 1, 2 or 5 times a power of ten. @param {number} value */
+function roundStep(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * ([1, 2, 5].find((one) => one * power >= value) ?? 10);
 }
