@@ -10,6 +10,8 @@ from otel_llm import _guard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["otel_llm.testing.plugin"]
+
 
 @pytest.fixture(autouse=True)
 def _strict() -> Iterator[None]:
