@@ -1,0 +1,68 @@
+"""What a server consists of, put together from its options."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ._aggregate import Aggregator
+from ._feed import Feed
+from ._forward import Forwarder
+from ._keep import Keep
+from ._receiver import Receiver
+from ._security import Policy
+from ._snapshot import Snapshots
+from ._store import Store
+from ._stream import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._options import LiveOptions
+
+__all__ = ["Parts"]
+
+
+class Parts:
+    """The parts, connected. Raises ValueError for options that cannot be, `KeepError` for a file that cannot be used."""
+
+    def __init__(self, options: LiveOptions, *, wake: Callable[[], None]) -> None:
+        self.options = options
+        self.started_at = time.time()
+        self.policy = Policy.of(
+            options.host, options.token, hosts=options.allow_hosts, origins=options.allow_origins
+        )
+        self.store = Store(options.limits)
+        self.aggregator = Aggregator()
+        self.snapshots = Snapshots(self.aggregator)
+        self.forwarder = Forwarder(options.forward) if options.forward is not None else None
+        self.keep = Keep(options.keep, retention=options.retention) if options.keep is not None else None
+        if self.keep is not None:
+            self.keep.restore(self.store)
+        self.receiver = Receiver(self.store, self.aggregator, keep=self.keep)
+        self.feed = Feed(self.aggregator, self.receiver, wake=wake) if options.local else None
+        self.hub = Hub(
+            self.snapshots,
+            self.policy,
+            counts=self._counts,
+            refresh=self.refresh,
+            max_clients=options.max_clients,
+        )
+        self.otlp_at: dict[str, Any] = {"http": None, "grpc": None}
+
+    def _counts(self) -> str:
+        return f'"cursor":{self.store.cursor},"spans":{self.store.spans_seen}'
+
+    def refresh(self) -> None:
+        """Bring the numbers up to date with this process's own calls."""
+        if self.feed is not None:
+            self.feed.drain()
+
+    def close(self) -> None:
+        """Give everything back; what waits is written and passed on first."""
+        if self.feed is not None:
+            self.feed.detach()
+        if self.forwarder is not None:
+            self.forwarder.close()
+        if self.keep is not None:
+            self.keep.close()
