@@ -193,6 +193,10 @@ class Signals:
     """`add` of `otel_llm.budget.crossings`."""
 
 
+_CROSSING = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
+"""What a crossing says of the call, beside its scope."""
+
+
 def _costs_something(op: Operation) -> bool:
     """Whether a call without a price hides one: fetching a stored answer is free, so is a refused call."""
     return op.name != "fetch_response" and (op.usage is not None or op.outcome is not Outcome.FAILED)
@@ -225,14 +229,21 @@ class Costs:
         return cls(price, budget=budget if limited else None, signals=signals)
 
     def attach(self) -> None:
-        """Price every call that ends from now on; attach before other listeners that read `cost`."""
-        listeners.add("finish", self.finish)
-        listeners.add("end", self.end)
+        """Price every call that ends from now on; attach before other listeners that read `cost`.
+
+        Of several, the one attached last does, so that no call counts twice.
+        """
+        global _attached  # noqa: PLW0603
+        with _lock:
+            _attached = (*(other for other in _attached if other is not self), self)
+        listeners.add("finish", _finish)
+        listeners.add("end", _end)
 
     def detach(self) -> None:
-        """Price no more calls."""
-        listeners.remove("finish", self.finish)
-        listeners.remove("end", self.end)
+        """Price no more calls; one attached before takes over again."""
+        global _attached  # noqa: PLW0603
+        with _lock:
+            _attached = tuple(other for other in _attached if other is not self)
 
     def finish(self, op: Operation) -> None:
         """Set `op.cost`; it stays None where no price is known."""
@@ -272,6 +283,20 @@ class Costs:
     def _crossed(self, crossing: Crossing) -> None:
         signals = self._signals
         if signals is not None and signals.crossings is not None:
-            scope = {"otel_llm.budget.scope": crossing.scope}
-            signals.crossings(1, signals.attributes(crossing.operation) | scope)
+            known = signals.attributes(crossing.operation)
+            attributes = {name: known[name] for name in _CROSSING if name in known}
+            signals.crossings(1, attributes | {"otel_llm.budget.scope": crossing.scope})
         tell(_budget_listeners, crossing)
+
+
+_attached: tuple[Costs, ...] = ()
+
+
+def _finish(op: Operation) -> None:
+    if costs := _attached[-1:]:
+        costs[0].finish(op)
+
+
+def _end(op: Operation) -> None:
+    if costs := _attached[-1:]:
+        costs[0].end(op)

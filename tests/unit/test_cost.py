@@ -442,6 +442,7 @@ class Calls:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.listeners = Listeners()
         monkeypatch.setattr(cost, "listeners", self.listeners)
+        monkeypatch.setattr(cost, "_attached", ())
         self._reader = InMemoryMetricReader()
         meter = MeterProvider([self._reader]).get_meter("otel_llm")
         made = {item.name: item.create(meter) for item in own.INSTRUMENTS if item.group in ("cost", "budget")}
@@ -494,8 +495,19 @@ def test_calls_are_priced_counted_and_frozen(calls: Calls) -> None:
         "otel_llm.last_cost": {labels("gpt-4o"): 0.0035, labels("gpt-4-0613"): 0.036},
     }
     costs.detach()
+    costs.detach()
     assert calls.end(call()).cost is None
-    assert calls.listeners.finish == calls.listeners.end == ()
+
+
+def test_of_several_the_last_counts_and_none_counts_twice(calls: Calls) -> None:
+    first = cost.Costs(lambda _: Decimal(1), signals=calls.signals)
+    second = cost.Costs(lambda _: Decimal(2), signals=calls.signals)
+    first.attach()
+    second.attach()
+    assert calls.end(call()).cost == 2
+    second.detach()
+    assert calls.end(call()).cost == 1
+    assert calls.points()["otel_llm.cost"] == {labels("gpt-4o"): 3}
 
 
 def test_a_call_without_a_price_is_counted_as_unpriced_and_said_once(
@@ -614,7 +626,7 @@ def test_budgets_are_reported_once_per_crossing(calls: Calls, crossed: list[Cros
     costs = cost.Costs.load(config, signals=calls.signals)
     assert costs is not None
     costs.attach()
-    first, second = calls.end(call()), calls.end(call())
+    first, second = calls.end(call(server_address="api.openai.com", server_port=443)), calls.end(call())
     limit, spent = Decimal("0.001"), Decimal("0.003")
     assert crossed == [
         cost.Crossing("call", limit, spent, first),
