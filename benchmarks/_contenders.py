@@ -114,7 +114,8 @@ def _logfire(setting: Setting) -> Callable[[], None]:
 
     def off() -> None:
         for manager in managers:
-            manager.__exit__(None, None, None)
+            with manager:  # whose end takes the instrumentation off
+                pass
 
     return off
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -43,15 +44,14 @@ class Measured:
 
 
 def measure(
-    name: str, python: str | None = None, cases: Iterable[str] = tuple(CASES), repeat: int = 1
+    name: str, *, python: str = sys.executable, cases: Iterable[str] = tuple(CASES), repeat: int = 1
 ) -> Measured:
     """All counts of one contender, in processes of its own. If it fails, `error` says why."""
     found = Measured()
-    more = {} if python is None else {"python": python}
     states = name != "otel_llm_no_chunks"  # which differs from otel_llm in streams only
     cases = [case for case in cases if states or CASES[case][1] == "stream"]
     try:
-        with Process(name, **more) as process:
+        with Process(name, python=python) as process:
             for case in cases:
                 spec = CASES[case]
                 found.counts[case] = process.ask("count", scenario=spec, repeat=repeat)
@@ -65,7 +65,7 @@ def measure(
             process.ask("suppress", on=False)
             process.ask("off")
             _state(process, found, "after uninstrument", repeat)
-        with Process(name, sampled=False, **more) as process:
+        with Process(name, python=python, sampled=False) as process:
             _state(process, found, "unsampled", repeat)
     except WorkerError as error:
         found.error = str(error)
@@ -77,15 +77,15 @@ def _state(process: Process, found: Measured, state: str, repeat: int) -> None:
         found.counts[f"{case}, {state}"] = process.ask("count", scenario=CASES[case], repeat=repeat)
 
 
-def measure_all(names: Iterable[str], **options: Any) -> dict[str, Measured]:
-    """Two contenders at a time: counts do not mind company."""
-    names = list(names)
+def measure_all(pythons: dict[str, str], **options: Any) -> dict[str, Measured]:
+    """All counts of the contenders, by name and interpreter; two at a time, as counts do not mind company."""
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(names, pool.map(lambda name: measure(name, **options), names), strict=True))
+        found = pool.map(lambda name: measure(name, python=pythons[name], **options), pythons)
+        return dict(zip(pythons, found, strict=True))
 
 
 def added(measured: Measured, none: Measured, case: str) -> dict[str, dict[str, float]] | None:
-    """What comes on top of no instrumentation, by owner and as "total"; per chunk for `case` + " chunk"."""
+    """Calls and opcodes above no instrumentation, by owner and "total"; per chunk for `case` + " chunk"."""
     per_chunk = case.endswith(" chunk")
     stem = case.removesuffix(" chunk")
     needed = [stem, stem + " long"] if per_chunk else [stem]

@@ -167,6 +167,9 @@ class _Base:
         self.chunks = 0
         self.first = self.before = self.last = None
 
+    def close(self) -> Any:
+        return self.inner.close()
+
     def finish(self) -> None:
         if self.provider == "openai":
             usage = self.last.usage

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,11 +52,12 @@ class Process:
     ) -> None:
         self.name = name
         options = json.dumps({"contender": name, "capture": capture, "sampled": sampled})
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe that nobody reads would fill up
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks._worker", options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             cwd=ROOT,
             env=environment(name, capture=capture),
@@ -72,15 +74,16 @@ class Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            _, errors = self._process.communicate()
-            raise WorkerError(
-                f"{self.name}: {errors.strip().splitlines()[-1] if errors.strip() else 'no message'}"
-            )
+            self._process.wait()
+            self._errors.seek(0)
+            errors = self._errors.read().strip().splitlines()
+            raise WorkerError(f"{self.name}: {errors[-1] if errors else 'no message'}")
         return json.loads(line)
 
     def close(self) -> None:
         if self._process.poll() is None:
             self._process.communicate(timeout=60)
+        self._errors.close()
 
     def __enter__(self) -> Self:
         return self

@@ -153,6 +153,21 @@ class Worker:
         stream.close()
         return (marks[last] - marks[first]) / (last - first)
 
+    def memory_finished(self, *, scenario: list[Any], calls: int) -> float:
+        """Bytes kept per call that has ended."""
+        runner = self.runner(scenario)
+        for _ in range(50):
+            runner.once()
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(calls):
+            runner.once()
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        return kept / calls
+
     def stop(self) -> None:
         for runner in self._runners.values():
             runner.close()
@@ -180,7 +195,8 @@ def _points(reader: Any) -> dict[str, int]:
     for resource in data.resource_metrics if data else ():
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
-                seen[metric.name] = sum(getattr(point, "count", 1) for point in metric.data.data_points)
+                points = sum(getattr(point, "count", 1) for point in metric.data.data_points)
+                seen[metric.name] = seen.get(metric.name, 0) + points
     return seen
 
 
