@@ -27,6 +27,8 @@ SPEAKS_OPENTELEMETRY = {
     "testing",
     "live",
     "cli",
+    "_demo",
+    "_doctor",
 }
 WRAPS = {"drivers", "instrumentor"}
 PURE = {"_operation", "_guard", "_listeners", "_config", "providers", "errors", "_failure"}
