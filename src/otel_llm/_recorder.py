@@ -285,8 +285,8 @@ class Recorder:
         schema = self.conventions[0].schema_url if len(self.conventions) == 1 else None
         self.tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, schema_url=schema)
         self.logger = get_logger(SCOPE, __version__, logger_provider, schema_url=schema)
-        meter = metrics.get_meter(SCOPE, __version__, meter_provider, schema_url=schema)
-        kinds = semconv.groups(config.metrics, chunk_metrics=config.chunk_metrics)
+        self.meter = meter = metrics.get_meter(SCOPE, __version__, meter_provider, schema_url=schema)
+        self.kinds = kinds = semconv.groups(config.metrics, chunk_metrics=config.chunk_metrics)
         self.metrics = tuple(convention.metrics(meter, kinds=kinds) for convention in self.conventions)
         self.chunk_metrics = "chunks" in kinds
 

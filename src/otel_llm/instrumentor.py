@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
+from . import _active
 from ._config import Config
 from ._recorder import Recorder
 from .drivers.stainless import StainlessDriver
@@ -56,6 +57,7 @@ class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
     def __init__(self) -> None:
         if not hasattr(self, "_on"):
             self._on: list[StainlessDriver] = []
+            self._recorder: Recorder | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """None: an SDK that is absent or of another version is no conflict, its hook waits."""
@@ -65,7 +67,8 @@ class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
         return [_DRIVERS[name] for name in self._names]
 
     def _instrument(self, **kwargs: Any) -> None:
-        recorder = _recorder(kwargs)
+        self._recorder = recorder = _recorder(kwargs)
+        _active.on(recorder)
         for driver in self._drivers():
             if driver.recorder is None:
                 driver.on(recorder)
@@ -75,6 +78,9 @@ class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
         for driver in self._on:
             driver.off()
         self._on.clear()
+        if self._recorder is not None:
+            _active.off(self._recorder)
+            self._recorder = None
 
 
 class LLMInstrumentor(_Instrumentor):

@@ -244,6 +244,7 @@ INSTRUMENTS: Final = (
         (names.CIRCUIT_BREAKER_NAME, names.CIRCUIT_BREAKER_STATE),
         group="helpers",
         brief="1 for the state a circuit breaker is in, 0 for the others (`otel_llm.circuit_breaker`).",
+        observable=True,
     ),
     Instrument(
         "otel_llm.circuit_breaker.transitions",
