@@ -2,7 +2,8 @@
 
 `otel-llm live` receives OTLP from any number of programs; `serve()` shows this program's own calls.
 docs/live-view.md tells how, docs/live-api.md what the page and scripts can ask for.
-Importing this package imports none of the extra's libraries; using it without them raises `ImportError` naming it.
+Importing this package imports none of the extra's libraries; using it without them raises `ImportError`
+naming it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """What happens now: sums and distributions of the last 60 seconds, and a point a second for the last 300.
 
-Each series (endpoint, model, provider) counts into one bucket per second, at a cost that does not depend on how much
-it has counted. A second that is over is added to the series' window once, and taken out of it once, 60 seconds later;
-so a snapshot costs by the number of series and buckets, not by traffic.
-A call that becomes known late, as calls do that arrive in an exporter's batches, counts in the second in which it ended.
+Each series (endpoint, model, provider) counts into one bucket per second, at a cost that does not depend on
+how much it has counted. A second that is over is added to the series' window once, and taken out of it once,
+60 seconds later; so a snapshot costs by the number of series and buckets, not by traffic.
+A call that becomes known late, as calls do that arrive in an exporter's batches, counts in the second in
+which it ended.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ STALE: Final = 150.0
 """Seconds for which a report of another process counts: exporters report every 60 s unless told."""
 
 _COUNTS: Final = (
-    "requests", "responses", "errors", "input", "output", "with_input", "lookups", "hits", "read", "cost", "unpriced",
+    "requests", "responses", "errors", "input", "output", "with_input", "lookups", "hits", "read", "cost",
+    "unpriced",
 )  # fmt: skip
 _DISTRIBUTIONS: Final = ("latency", "ttft", "speed")
 
@@ -108,7 +110,8 @@ class Series:
     """The counts of one endpoint, model and provider; used under the aggregator's lock."""
 
     __slots__ = (
-        "_extremes", "_sealed", "_window", "active_requests", "active_streams", "completed", "endpoint", "failed", "model",
+        "_extremes", "_sealed", "_window", "active_requests", "active_streams", "completed", "endpoint",
+        "failed", "model",
         "provider", "reports", "seconds", "waiting",
     )  # fmt: skip
 
@@ -140,7 +143,7 @@ class Series:
         return bucket
 
     def parts(self, second: int) -> tuple[Second, ...]:
-        """The buckets to change for something that happened in `second`: one, or two when that second is over."""
+        """The buckets to change for what happened in `second`: one, or two when that second is over."""
         if second >= self._sealed or second <= self._sealed - WINDOW:
             return (self.at(second),)
         return (self.at(second), self._window)
@@ -270,7 +273,7 @@ class Aggregator:
     def report(
         self, series: Series, sender: str, *, requests: int | None = None, streams: int | None = None
     ) -> None:
-        """Another process says how many of its requests and streams are active now; None: as it said before."""
+        """Another process says how many requests and streams it has active; None: as it said before."""
         now = self.clock()
         with self.lock:
             self.version += 1

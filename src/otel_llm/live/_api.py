@@ -1,4 +1,7 @@
-"""The JSON and CSV of docs/live-api.md. Every function runs in a thread of the server, not in its event loop."""
+"""The JSON and CSV of docs/live-api.md.
+
+Every function runs in a thread of the server, not in its event loop.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ __all__ = ["Api"]
 
 _MAX_QUERY: Final = 8192
 _MAX_LIMIT: Final = 1000
+_DIGITS: Final = 19
+"""Of 2^62."""
 _MAX_SCAN: Final = 50_000
 """Calls of the file that one request looks at."""
 _FORMULA: Final = re.compile(r"^[=+\-@\t\r]")
@@ -114,7 +119,8 @@ class Api:
                 "otlp": dict(parts.otlp_at),
                 "clients": parts.hub.active,
                 "calls": {
-                    "kept": sizes["calls"], "seen": store.cursor, "running": parts.feed.running if parts.feed else 0,
+                    "kept": sizes["calls"], "seen": store.cursor,
+                    "running": parts.feed.running if parts.feed else 0,
                     "dropped": store.calls_dropped,
                 },
                 "traces": {
@@ -124,7 +130,8 @@ class Api:
                 "bytes": sizes["bytes"],
                 "received": dict(parts.receiver.received),
                 "forward": parts.forwarder.status() if parts.forwarder is not None else None,
-                "keep": {"path": str(parts.keep.path), "bytes": parts.keep.size()} if parts.keep is not None else None,
+                "keep": {"path": str(parts.keep.path),
+                "bytes": parts.keep.size()} if parts.keep is not None else None,
                 **labels,
                 "services": sorted(services)[:200],
                 "cursor": store.cursor,
@@ -281,9 +288,10 @@ class Api:
         wanted = {name: set(query.getlist(name)) for name in ("provider", "model")}
         rows = [
             {
-                "date": date, "provider": provider, "model": model or None, "calls": row.calls, "errors": row.errors,
+                "date": date, "provider": provider, "model": model or None, "calls": row.calls,
+                "errors": row.errors,
                 "input_tokens": row.input, "output_tokens": row.output,
-                "total_tokens": None if row.input is None and row.output is None else (row.input or 0) + (row.output or 0),
+                "total_tokens": row.total,
                 "cache_read_tokens": row.cache_read, "cost": money(row.cost), "unpriced": row.unpriced,
                 "avg_latency_ms": round(row.seconds / row.calls * 1000, 3),
             }
@@ -321,7 +329,7 @@ def _whole(query: Mapping[str, str], name: str, least: int, most: int, default: 
         not text
         or not text.isascii()
         or not text.isdecimal()
-        or len(text) > 19
+        or len(text) > _DIGITS
         or not least <= int(text) <= most
     ):
         raise BadQuery(f"{name} must be a whole number from {least} to {most}")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _dialects, _messages
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from otel_llm._operation import Operation
 
     from ._messages import Content
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Detail", "from_operation", "from_span", "money"]
 
 Detail: TypeAlias = "dict[str, Any]"
-"""`parameters`, `modalities`, `server`, `rate_limit`, `retries`, `error_detail`, `tool_calls`, `stream_stats`, `content`,
-`attributes`, `resource`: the members of docs/live-api.md, `/api/calls/{id}`."""
+"""The members of docs/live-api.md, `/api/calls/{id}`, beside those of `CALL`; for `usage`, `modalities`."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -103,7 +103,8 @@ class Call:
             "service": self.service, "source": self.source, "start": round(self.start, 6),
             "duration_ms": round(self.duration_ms, 3), "ttft_ms": _rounded(self.ttft_ms),
             "provider": self.provider, "operation": self.operation, "endpoint": self.endpoint,
-            "model": self.model or None, "request_model": self.request_model, "response_model": self.response_model,
+            "model": self.model or None, "request_model": self.request_model,
+            "response_model": self.response_model,
             "stream": self.stream, "outcome": self.outcome, "error": self.error,
             "finish_reasons": list(self.finish_reasons), "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens, "total_tokens": self.total_tokens,
@@ -135,10 +136,11 @@ def from_span(span: Span) -> tuple[Call, Detail] | None:
     content = _messages.content_of(span.attributes) or _messages.from_events(
         (event["name"], event["attributes"]) for event in span.events
     )
-    trace = {"trace_id": span.trace_id, "span_id": span.span_id, "parent_id": span.parent_id}
     call = Call(
         id=f"{span.trace_id}-{span.span_id}",
-        **trace,
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=span.parent_id,
         service=span.service,
         start=span.start / 1e9,
         end=span.end / 1e9,
@@ -244,14 +246,16 @@ def _detail(op: Operation, content: Content | None) -> Detail:
         ],
         "error_detail": error
         and {
-            "type": error.type, "exception": error.exception or None, "code": error.code, "status": error.status,
+            "type": error.type, "exception": error.exception or None, "code": error.code,
+            "status": error.status,
             "category": error.category, "retryable": error.retryable, "message": error.message,
         },
         "tool_calls": list(op.tool_calls),
         "stream_stats": stats
         and {
             "chunks": stats.chunks, "bytes": stats.bytes, "first_chunk_ms": _ms(stats.first_chunk),
-            "last_chunk_ms": _ms(stats.last_chunk), "gap_p50_ms": _ms(stats.gap_p50), "gap_p99_ms": _ms(stats.gap_p99),
+            "last_chunk_ms": _ms(stats.last_chunk), "gap_p50_ms": _ms(stats.gap_p50),
+            "gap_p99_ms": _ms(stats.gap_p99),
             "gap_max_ms": _ms(stats.gap_max),
         },
         "content": content,

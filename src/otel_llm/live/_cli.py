@@ -139,9 +139,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ImportError, KeepError) as error:
         sys.stderr.write(f"otel-llm live: {error}\n")
         return 1
-    before = {
-        number: signal.signal(number, lambda *_: done.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def stop(*_: object) -> None:
+        done.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         sys.stdout.write(_greeting(server))
         sys.stdout.flush()

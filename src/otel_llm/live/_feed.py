@@ -1,7 +1,7 @@
 """The calls of this process, from the package's listeners: sampled or not, from any thread.
 
-Inside a call only a beginning is counted and an ended record is put aside; everything else is done by whoever asks for
-numbers, by the server's event loop, or, when hundreds wait, by the thread that ends the next call.
+Inside a call only a beginning is counted and an ended record is put aside; everything else is done by whoever
+asks for numbers, by the server's event loop, or, when hundreds wait, by the thread that ends the next call.
 """
 
 from __future__ import annotations
@@ -88,8 +88,7 @@ class Feed:
                 self._look(running)
             kept: list[Kept] = []
             while self._ended:
-                op, running = self._ended.popleft()
-                if (one := self._take(op, running)) is not None:
+                if (one := self._take(*self._ended.popleft())) is not None:
                     kept.append(one)
             if kept:
                 self._receiver.save_local(kept)
@@ -127,7 +126,8 @@ class Feed:
         first = stats.first_chunk if stats is not None else None
         flowing = elapsed - first if first is not None else 0.0
         return {
-            "id": op.id, "service": self._service, "start": op.start_time / 1e9, "elapsed_ms": round(elapsed * 1000, 1),
+            "id": op.id, "service": self._service, "start": op.start_time / 1e9,
+            "elapsed_ms": round(elapsed * 1000, 1),
             "provider": op.provider, "operation": op.name, "endpoint": op.endpoint, "model": op.request_model,
             "stream": op.stream, "attempts": op.attempt_count, "chunks": chunks,
             "bytes": stats.bytes if stats is not None else 0,

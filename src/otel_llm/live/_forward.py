@@ -1,4 +1,4 @@
-"""Everything received, passed on to a collector: a bounded queue, one thread, retries with backoff, drops counted."""
+"""Everything received, passed on to a collector: a bounded queue, one thread, retries, drops counted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class ForwardOptions:
 
 
 class Forwarder:
-    """Sends OTLP/HTTP protobuf bodies in the order in which they came. Raises ValueError for a URL that is none."""
+    """Sends OTLP/HTTP protobuf bodies in the order in which they came.
+
+    Raises ValueError for a URL that is none.
+    """
 
     def __init__(self, options: ForwardOptions) -> None:
         parts = urlsplit(options.url)
@@ -128,7 +131,7 @@ class Forwarder:
             wait = min(wait * 2, self.options.longest_wait)
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next attempt; false when there is none because the server has been stopping for too long."""
+        """Wait before the next attempt; false when there is none, as the server has to stop."""
         with self._changed:
             end = monotonic() + seconds
             while (now := monotonic()) < end:

@@ -1,4 +1,4 @@
-"""The WebSocket protocol: what clients may say, what they subscribe to, and what they are told (docs/live-api.md).
+"""The WebSocket protocol of docs/live-api.md: what clients may say, subscribe to, and are told.
 
 Every text of an error is fixed: nothing that a client sent is sent to anybody.
 """
@@ -16,7 +16,19 @@ from ._snapshot import MetricSnapshot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BadMessage", "ClientConnection", "MetricSnapshot", "MetricType", "SubscriptionFilter", "parse"]
+__all__ = [
+    "BadMessage",
+    "ClientConnection",
+    "MetricSnapshot",
+    "MetricType",
+    "Sent",
+    "SubscriptionFilter",
+    "historical_data",
+    "metrics_update",
+    "parse",
+    "simple",
+    "subscribed",
+]
 
 LEAST_INTERVAL: Final = 0.1
 GREATEST_INTERVAL: Final = 60.0
@@ -26,7 +38,7 @@ MAX_LENGTH: Final = 200
 KINDS: Final = frozenset({"subscribe", "unsubscribe", "ping", "auth"})
 
 
-class BadMessage(ValueError):
+class BadMessage(ValueError):  # noqa: N818 - an answer
     """A client's message cannot be used; the text is fixed and goes back to the client."""
 
 
@@ -65,7 +77,7 @@ class SubscriptionFilter:
         return self if self.interval == 1.0 else replace(self, interval=1.0)
 
     def add(self, filters: Mapping[str, Any]) -> SubscriptionFilter:
-        """This filter and that of a `subscribe`; raises `BadMessage` and changes nothing when a value cannot be used."""
+        """This filter and that of a `subscribe`; raises `BadMessage` when a value cannot be used."""
         types = self.metric_types
         if (wanted := filters.get("metric_type")) is not None:
             if not isinstance(wanted, str) or wanted not in _TYPES:
@@ -175,8 +187,8 @@ def metrics_update(snapshot: MetricSnapshot, before: Sent, wanted: SubscriptionF
     if wanted.wants("streaming"):
         deltas["streaming"] = {"active_streams_delta": snapshot.active_streams - before.active_streams}
     return (
-        f'{{"type":"metrics_update","timestamp":{snapshot.timestamp},"data":{snapshot.data},"deltas":{dumps(deltas)},'
-        f'"recent":{snapshot.recent},{counts}}}'
+        f'{{"type":"metrics_update","timestamp":{snapshot.timestamp},"data":{snapshot.data},'
+        f'"deltas":{dumps(deltas)},"recent":{snapshot.recent},{counts}}}'
     )
 
 

@@ -19,12 +19,15 @@ __all__ = ["GrpcServer"]
 
 
 class GrpcServer:
-    """A gRPC server on one address, in the running event loop; `tls`: the files of a certificate and its key."""
+    """A gRPC server; `tls`: the files of a certificate and its key. Raises OSError for those."""
 
     def __init__(self, otlp: Otlp, policy: Policy, *, tls: tuple[str, str] | None = None) -> None:
         self._otlp = otlp
         self._policy = policy
-        self._tls = tls
+        self._tls = None
+        if tls is not None:
+            cert, key = (Path(name).read_bytes() for name in tls)
+            self._tls = grpc.ssl_server_credentials([(key, cert)])
         self._server = aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_BODY),
@@ -41,18 +44,20 @@ class GrpcServer:
         )
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port, which the system chooses for 0. Raises OSError when the address cannot be used."""
+        """Listen; the port, which the system chooses for 0.
+
+        Raises OSError when the address cannot be used.
+        """
         at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if self._tls is None:
                 bound = self._server.add_insecure_port(at)
             else:
-                cert, key = (Path(name).read_bytes() for name in self._tls)
-                bound = self._server.add_secure_port(at, grpc.ssl_server_credentials([(key, cert)]))
+                bound = self._server.add_secure_port(at, self._tls)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {at}") from error
         await self._server.start()
-        return bound
+        return int(bound)
 
     async def stop(self) -> None:
         """Let the calls that run end, for at most a second."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["dumps", "is_dict", "is_list", "loads"]
 
@@ -23,6 +26,10 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)
+
+
 def dumps(value: Any) -> str:
     """Compact ASCII JSON of plain data, whatever it holds."""
     try:
@@ -36,7 +43,7 @@ def _clean(value: Any, levels: int) -> Any:
         return str(value)
     if is_dict(value):
         return {str(key): _clean(item, levels - 1) for key, item in value.items()} if levels else "..."
-    if is_list(value) or isinstance(value, tuple):
+    if _is_sequence(value):
         return [_clean(item, levels - 1) for item in value] if levels else "..."
     return value
 

@@ -1,7 +1,7 @@
 """Calls, traces and usage in one SQLite file, so that they outlive the process.
 
-What is given to `write` is in the file when its future is done: the receiver answers a sender only then, and a process
-that is killed loses nothing that it acknowledged.
+What is given to `write` is in the file when its future is done: the receiver answers a sender only then, and
+a process that is killed loses nothing that it acknowledged.
 One thread writes; batches that wait are committed together.
 """
 
@@ -43,10 +43,12 @@ PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS calls (
-  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, received REAL NOT NULL, call TEXT NOT NULL, detail TEXT NOT NULL
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, received REAL NOT NULL, call TEXT NOT NULL, detail TEXT
+  NOT NULL
 );
 CREATE TABLE IF NOT EXISTS spans (
-  number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, span_id TEXT NOT NULL, received REAL NOT NULL, span TEXT NOT NULL,
+  number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, span_id TEXT NOT NULL, received REAL NOT NULL,
+  span TEXT NOT NULL,
   UNIQUE (trace_id, span_id)
 );
 CREATE INDEX IF NOT EXISTS calls_received ON calls (received);
@@ -107,7 +109,8 @@ def _usage_json(row: UsageRow) -> str:
 
 def _usage_of(text: str) -> UsageRow:
     values: dict[str, Any] = loads(text)
-    return UsageRow(**{**values, "cost": None if values["cost"] is None else Decimal(values["cost"])})
+    cost = values.pop("cost")
+    return UsageRow(**values, cost=None if cost is None else Decimal(cost))
 
 
 class Keep:
@@ -142,12 +145,14 @@ class Keep:
         """Fill an empty store with the newest of what the file has."""
         with closing(self._connect()) as connection:
             spans = connection.execute(
-                "SELECT trace_id, span FROM (SELECT * FROM spans ORDER BY number DESC LIMIT ?) ORDER BY number",
+                "SELECT trace_id, span FROM"
+                " (SELECT * FROM spans ORDER BY number DESC LIMIT ?) ORDER BY number",
                 (store.limits.traces * 10,),
             )
             store.add_spans((trace_id, loads(text), text) for trace_id, text in spans)
             calls = connection.execute(
-                "SELECT seq, call, detail, received FROM (SELECT * FROM calls ORDER BY seq DESC LIMIT ?) ORDER BY seq",
+                "SELECT seq, call, detail, received FROM"
+                " (SELECT * FROM calls ORDER BY seq DESC LIMIT ?) ORDER BY seq",
                 (store.limits.calls,),
             )
             for seq, call, detail, received in calls:
@@ -255,7 +260,8 @@ class Keep:
         oldest = self._clock() - self.retention.age
         with connection:
             for table in ("calls", "spans"):
-                connection.execute(f"DELETE FROM {table} WHERE received < ?", (oldest,))  # noqa: S608 - constant names
+                sql = f"DELETE FROM {table} WHERE received < ?"  # noqa: S608 - constant names
+                connection.execute(sql, (oldest,))
         connection.execute("PRAGMA incremental_vacuum").fetchall()
         while self._bytes(connection) > self.retention.bytes and self._drop_tenth(connection):
             connection.execute("PRAGMA incremental_vacuum").fetchall()
@@ -273,16 +279,14 @@ class Keep:
         dropped = 0
         with connection:
             for table, key in (("calls", "seq"), ("spans", "number")):
-                count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constant names
-                dropped += connection.execute(
-                    f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} ORDER BY {key} LIMIT ?)",  # noqa: S608
-                    (-(-count // 10),),
-                ).rowcount
+                count = f"SELECT (count(*) + 9) / 10 FROM {table}"  # noqa: S608 - constant names
+                oldest = f"SELECT {key} FROM {table} ORDER BY {key} LIMIT ({count})"  # noqa: S608
+                dropped += connection.execute(f"DELETE FROM {table} WHERE {key} IN ({oldest})").rowcount  # noqa: S608
         return dropped
 
 
 def _claim(path: Path) -> int:
-    """Create the file, or change one that is there, so that only its owner can read it; lock it against a second server.
+    """Make the file, its owner's alone to read, and lock it against a second server.
 
     The descriptor that holds the lock is closed last: closing one drops SQLite's own locks on the file.
     """

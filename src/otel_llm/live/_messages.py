@@ -1,4 +1,4 @@
-"""Captured content of any dialect as messages of the GenAI conventions: `{"role", "parts", "name", "finish_reason"}`."""
+"""Captured content of any dialect as messages of the GenAI conventions (docs/live-api.md, `MESSAGE`)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ Content: TypeAlias = "dict[str, list[dict[str, Any]] | None]"
 """`system` and `tools`: lists of parts and definitions; `input` and `output`: lists of messages."""
 
 CONTENT_PREFIXES: Final = (
-    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.definitions",
-    "gen_ai.prompt.", "gen_ai.completion.", "llm.request.functions.", "llm.input_messages.", "llm.output_messages.",
-    "llm.tools.", "llm.prompts.", "llm.choices.", "input.value", "input.mime_type", "output.value", "output.mime_type",
+    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions",
+    "gen_ai.tool.definitions",
+    "gen_ai.prompt.", "gen_ai.completion.", "llm.request.functions.", "llm.input_messages.",
+    "llm.output_messages.",
+    "llm.tools.", "llm.prompts.", "llm.choices.", "input.value", "input.mime_type", "output.value",
+    "output.mime_type",
     "embedding.embeddings.",
 )  # fmt: skip
 """What an attribute's name starts with if it is content."""
@@ -138,7 +141,7 @@ def _image(value: Any) -> dict[str, Any]:
 
 
 def _unflatten(attributes: Mapping[str, Any], prefix: str) -> list[Any]:
-    """The list that was flattened to `prefix.0.x`, `prefix.1.y`, ...; numbered members become lists at every level."""
+    """The list that was flattened to `prefix.0.x`, `prefix.1.y`, ...; at every level numbers make a list."""
     root: dict[str, Any] = {}
     for key, value in attributes.items():
         path = key[len(prefix) :].split(".") if key.startswith(prefix) else ()
@@ -229,7 +232,7 @@ _EVENT_ROLES: Final = {
 
 
 def from_events(events: Iterable[tuple[str, Any]]) -> Content | None:
-    """The content of events (name, body or attributes): the details event, or the former one event per message."""
+    """The content of events (name, body or attributes): the details event, or the former one per message."""
     content: Content = {"system": None, "input": None, "output": None, "tools": None}
     for name, body in events:
         if not is_dict(body):

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
+from opentelemetry.proto.collector.logs.v1 import (  # pyright: ignore[reportMissingTypeStubs]
+    logs_service_pb2 as logs,
+)
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 
 from ._json import is_dict, is_list, loads
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ._forward import Forwarder
-    from ._receiver import Receiver
+    from ._receiver import Receiver, Rejected
 
 __all__ = ["MAX_BODY", "SIGNALS", "BadBody", "Otlp", "Signal"]
 
@@ -32,7 +36,7 @@ _LARGE_JSON: Final = 16 * 1024
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 
 
-class BadBody(ValueError):
+class BadBody(ValueError):  # noqa: N818 - an answer
     """A body is not what its content type says."""
 
 
@@ -81,7 +85,11 @@ class Otlp:
     def __init__(self, receiver: Receiver, forwarder: Forwarder | None) -> None:
         self._receiver = receiver
         self._forwarder = forwarder
-        self._take = {"traces": receiver.traces, "metrics": receiver.metrics, "logs": receiver.logs}
+        self._take: dict[str, Callable[[Any], Awaitable[Rejected]]] = {
+            "traces": receiver.traces,
+            "metrics": receiver.metrics,
+            "logs": receiver.logs,
+        }
 
     async def take(self, name: str, body: bytes, *, json: bool = False) -> Any:
         """The response's protobuf message. Raises `BadBody`, and `Busy` when the sender is to try again."""
@@ -121,7 +129,10 @@ def _from_json(signal: Signal, body: bytes) -> Any:
 
 
 def _ids_to_base64(message: Any) -> None:
-    """OTLP/JSON has ids in hex, where protobuf's own JSON has base64. Raises ValueError for an id that is not hex."""
+    """OTLP/JSON has ids in hex, where protobuf's own JSON has base64.
+
+    Raises ValueError for an id that is not hex.
+    """
     waiting = [message]
     while waiting:
         node = waiting.pop()

@@ -1,7 +1,7 @@
 """OTLP/HTTP: `/v1/traces`, `/v1/metrics` and `/v1/logs`, protobuf and JSON, gzip, by the OTLP specification.
 
-Sizes are limited after decompression. An answer has the encoding of its request; a failure is a `google.rpc.Status`
-with a fixed text.
+Sizes are limited after decompression. An answer has the encoding of its request; a failure is a
+`google.rpc.Status` with a fixed text.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def routes(otlp: Otlp) -> list[Route]:
 async def _export(otlp: Otlp, name: str, request: Request) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     json = kind == _JSON
+    if kind not in (_PROTOBUF, _JSON):
+        return _status(415, f"The content type must be {_PROTOBUF} or {_JSON}", json=json)
     try:
-        if kind not in (_PROTOBUF, _JSON):
-            raise _Refused(415, f"The content type must be {_PROTOBUF} or {_JSON}")
         response = await otlp.take(name, await _body(request), json=json)
     except _Refused as refused:
         return _status(refused.status, refused.text, json=json)

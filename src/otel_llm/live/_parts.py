@@ -24,7 +24,10 @@ __all__ = ["Parts"]
 
 
 class Parts:
-    """The parts, connected. Raises ValueError for options that cannot be, `KeepError` for a file that cannot be used."""
+    """The parts, connected.
+
+    Raises ValueError for options that cannot be, `KeepError` for a file that cannot be used.
+    """
 
     def __init__(self, options: LiveOptions, *, wake: Callable[[], None]) -> None:
         self.options = options

@@ -1,7 +1,7 @@
 """Distributions in fixed logarithmic buckets: constant cost and bounded memory, quantiles within 1 %.
 
-A value lies in bucket i when GAMMA^(i-1) < value <= GAMMA^i; the bucket answers with the value that is at most 1 % from
-either end. The average, the least and the greatest value are exact.
+A value lies in bucket i when GAMMA^(i-1) < value <= GAMMA^i; the bucket answers with the value that is at
+most 1 % from either end. The average, the least and the greatest value are exact.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Distribution:
             self.high = max(self.high, part.high)
 
     def quantiles(self, *wanted: float) -> list[float]:
-        """The values at these shares (0 to 1, ascending) of the count; by nearest rank; the count must not be 0."""
+        """The values at these shares (0 to 1, ascending) of the count, which is not 0; by nearest rank."""
         indexes = sorted(self.bins)
         sums = accumulate(self.bins[index] for index in indexes)
         found: list[float] = []
@@ -106,7 +106,7 @@ class Distribution:
 
 
 def exact_stats(values: Sequence[float], *more: tuple[str, float]) -> dict[str, float] | None:
-    """The members of `Distribution.stats` from the values themselves, interpolated between ranks; `more` adds shares."""
+    """The same from the values themselves, interpolated between ranks; `more` adds shares."""
     if not values:
         return None
     ranked = sorted(values)

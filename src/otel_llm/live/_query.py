@@ -1,4 +1,7 @@
-"""Questions about the calls that are kept: filters, sums by group, comparison. Pure functions; docs/live-api.md."""
+"""Questions about the calls that are kept: filters, sums by group, comparison.
+
+Pure functions; docs/live-api.md.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ _MAX_TEXT: Final = 200
 _MAX_WINDOW: Final = 366 * 24 * 3600.0
 
 
-class BadQuery(ValueError):
+class BadQuery(ValueError):  # noqa: N818 - an answer
     """A parameter cannot be used; the text names the parameter and does not hold its value."""
 
 
@@ -154,7 +157,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def cache_hit_rate(calls: Iterable[Call]) -> float | None:
-    """Hits over calls with known input, counting the models of which some call said what came from a cache."""
+    """Hits over calls with known input, of the models of which some call said what came from a cache."""
     with_input: dict[tuple[str, str, str], int] = defaultdict(int)
     hits: dict[tuple[str, str, str], int] = {}
     for call in calls:

@@ -1,4 +1,4 @@
-"""What arrives in OTLP, taken in: spans into traces and calls, content in logs to its call, gauges of what is active.
+"""What arrives in OTLP, taken in: spans as traces and calls, content in logs, gauges of what is active.
 
 `Receiver` is the same for OTLP/HTTP (`_otlp_http`), OTLP/gRPC (`_grpc`) and calls of this process (`_feed`).
 """
@@ -12,10 +12,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_llm import _guard
+
 from . import _messages
 from ._calls import from_span
 from ._dialects import endpoint_of
-from ._json import dumps
+from ._json import dumps, is_dict
 from ._keep import Batch, KeepError
 from ._spans import any_value, attributes_of, spans_of
 from ._store import span_of_call
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ._calls import Call, Detail
     from ._keep import Keep
     from ._messages import Content
+    from ._spans import Span
     from ._store import Kept, Store
 
 __all__ = ["Busy", "Receiver", "Rejected"]
@@ -41,6 +44,7 @@ _SLICE: Final = 50
 _MAX_UNSAVED: Final = 50_000
 _MAX_EARLY: Final = 1000
 _MAX_EVENTS: Final = 200
+_SANE: Final = 10**9
 _ACTIVE: Final = {"otel_llm.request.active": "requests", "otel_llm.stream.active": "streams"}
 
 
@@ -54,6 +58,15 @@ class Rejected:
 
     count: int = 0
     reason: str = ""
+
+
+def _call(span: Span) -> tuple[Call, Detail] | None:
+    """The call that a span is; a span that we cannot read costs a call, not the whole request."""
+    try:
+        return from_span(span)
+    except Exception as error:  # noqa: BLE001 - what others write into attributes is without limits
+        _guard.caught(error, what="a received span")
+        return None
 
 
 class Receiver:
@@ -81,7 +94,7 @@ class Receiver:
             else:
                 record = span.record()
                 spans.append((span.trace_id, record, dumps(record)))
-                if (found := from_span(span)) is not None:
+                if (found := _call(span)) is not None:
                     calls.append(found)
             if not number % _SLICE:
                 await asyncio.sleep(0)
@@ -121,7 +134,7 @@ class Receiver:
             raise Busy
 
     async def _save(self, kept: list[Kept], spans: list[tuple[str, dict[str, Any], str]]) -> None:
-        """Be done when everything taken so far is in the file; spans that came again wait for the first ones too."""
+        """Be done when everything taken so far is in the file, also when these spans came before."""
         if self.keep is None:
             return
         unsaved = self._unsaved
@@ -168,9 +181,7 @@ class Receiver:
                     ):
                         body = any_value(record.body)
                         call_id = f"{record.trace_id.hex()}-{record.span_id.hex()}"
-                        found.setdefault(call_id, []).append(
-                            (name, body if isinstance(body, dict) else attributes)
-                        )
+                        found.setdefault(call_id, []).append((name, body if is_dict(body) else attributes))
         changed = [
             kept for call_id, events in found.items() if (kept := self._content(call_id, events)) is not None
         ]
@@ -210,6 +221,6 @@ class Receiver:
             )
             key = (endpoint_of(operation or "chat", provider, attributes), model, provider)
             value = point.as_int if point.HasField("as_int") else point.as_double
-            sums[key] = sums.get(key, 0) + (int(value) if 0 <= value < 1e9 else 0)  # noqa: PLR2004 - a sane count
+            sums[key] = sums.get(key, 0) + (int(value) if 0 <= value < _SANE else 0)
         for key, count in sums.items():
             self.aggregator.report(self.aggregator.series(*key), sender, **{_ACTIVE[metric.name]: count})

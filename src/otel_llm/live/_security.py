@@ -1,7 +1,7 @@
-"""Who may ask: loopback by default, a token for other addresses, `Host` and `Origin` as a browser must send them.
+"""Who may ask: loopback by default, a token for other addresses, no foreign `Host` or `Origin`.
 
-A page of another site cannot read or change anything: its requests carry a foreign `Origin` (or, by DNS rebinding, a
-foreign `Host`), and are refused before anything is done.
+A page of another site cannot read or change anything: its requests carry a foreign `Origin` (or, by DNS
+rebinding, a foreign `Host`), and are refused before anything is done.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["CSP", "Guard", "Policy", "is_loopback"]
 
 CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
 )
 _HEADERS: Final = (
     (b"content-security-policy", CSP.encode()),
@@ -71,7 +72,10 @@ class Policy:
     def of(
         cls, host: str, token: str | None, *, hosts: Iterable[str] = (), origins: Iterable[str] = ()
     ) -> Policy:
-        """The policy of a server that listens on `host`. Raises ValueError for another address without a token."""
+        """The policy of a server that listens on `host`.
+
+        Raises ValueError for another address without a token.
+        """
         if not is_loopback(host) and not token:
             raise ValueError("an address other than loopback needs a token")
         if token is not None and (

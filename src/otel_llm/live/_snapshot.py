@@ -1,4 +1,4 @@
-"""The data of the WebSocket's frames and of the charts, for a selection of endpoints and models (docs/live-api.md).
+"""The data of frames and charts, for a selection of endpoints and models (docs/live-api.md).
 
 A snapshot is made at most every 50 ms per selection, whoever asks, and its JSON is written once.
 """
@@ -48,7 +48,7 @@ class _View:
     series: list[Series]
     by_endpoint: dict[str, Second]
     lookups: dict[str, int]
-    """Cache lookups by endpoint: calls with known input, of those series in which some call said what was cached."""
+    """Cache lookups by endpoint: calls with known input, of the series that say what was cached."""
     total: Second
     seconds: float
     known_active: bool

@@ -84,7 +84,8 @@ def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Any]:
 
 def valid_ids(span: ProtoSpan) -> bool:
     """Whether both ids have the length that they must have and are not all zeros."""
-    return len(span.trace_id) == 16 and len(span.span_id) == 8 and any(span.trace_id) and any(span.span_id)  # noqa: PLR2004 - lengths of the specification
+    lengths = (len(span.trace_id), len(span.span_id))
+    return lengths == (16, 8) and any(span.trace_id) and any(span.span_id)
 
 
 def spans_of(request: ExportTraceServiceRequest, *, now: int) -> Iterator[Span | None]:

@@ -115,6 +115,11 @@ class UsageRow:
     unpriced: int = 0
     seconds: float = 0.0
 
+    @property
+    def total(self) -> int | None:
+        """Input and output, None when neither is known."""
+        return None if self.input is None and self.output is None else (self.input or 0) + (self.output or 0)
+
     def add(self, call: Call) -> None:
         """Add one call."""
         self.calls += 1
@@ -137,11 +142,14 @@ def _usage_key(call: Call) -> tuple[str, str, str]:
 
 
 def span_of_call(call: Call) -> dict[str, Any]:
-    """The record of a span that says no more than the call does; for calls that were not received as spans."""
+    """The record of a span that says no more than the call does, for calls that came as no span."""
     return {
-        "span_id": call.span_id, "parent_id": None, "name": f"{call.operation} {call.model}".strip(), "kind": "client",
-        "service": call.service, "scope": "otel_llm", "start": int(call.start * 1e9), "end": int(call.end * 1e9),
-        "status": "error" if call.failed else "unset", "status_message": call.error, "attributes": {}, "events": [],
+        "span_id": call.span_id, "parent_id": None, "name": f"{call.operation} {call.model}".strip(),
+        "kind": "client",
+        "service": call.service, "scope": "otel_llm", "start": int(call.start * 1e9),
+        "end": int(call.end * 1e9),
+        "status": "error" if call.failed else "unset", "status_message": call.error, "attributes": {},
+        "events": [],
         "links": [],
     }  # fmt: skip
 
@@ -168,10 +176,11 @@ class Store:
         self._trace_bytes = 0
 
     def add(self, call: Call, detail: Detail) -> Kept | None:
-        """Keep a call and return it; None when it is already known, by its id or as another layer's span of it.
+        """Keep a call and return it; None when it is known already, by its id or as another layer's span.
 
-        When a framework and the SDK under it are both instrumented, one call makes a span and a child span, both of
-        which look like a call: the one that comes first counts, and takes over the content of the other.
+        When a framework and the SDK under it are both instrumented, one call makes a span and a child span,
+        both of which look like a call: the one that comes first counts, and takes over the content of the
+        other.
         """
         with self._lock:
             if call.id in self._calls:

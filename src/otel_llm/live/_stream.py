@@ -1,7 +1,7 @@
 """The clients of `/metrics/stream` and `/metrics/events`: each its own filter, interval, deltas and queue.
 
-A client's frames are made by a timer of its own, so none waits for another, and with no client there is no timer.
-Making a frame never waits: it is put into the client's queue, which a task of the client's empties.
+A client's frames are made by a timer of its own, so none waits for another, and with no client there is no
+timer. Making a frame never waits: it is put into the client's queue, which a task of the client's empties.
 A client whose queue is full, or that takes longer than `STALL` seconds to take one frame, is dropped.
 """
 
@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.websockets import WebSocketDisconnect
 
-from . import _frames
-from ._frames import BadMessage, ClientConnection, Sent, SubscriptionFilter
+from ._frames import (
+    BadMessage,
+    ClientConnection,
+    Sent,
+    SubscriptionFilter,
+    historical_data,
+    metrics_update,
+    parse,
+    simple,
+    subscribed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,7 +63,8 @@ class TooManyClients(Exception):  # noqa: N818 - a state, not a fault
 class Client:
     """One connected client; used in its event loop only."""
 
-    __slots__ = ("_frames_sent", "_hub", "_loop", "_pending", "_queue", "_timer", "_wake", "before", "closed", "deadline",
+    __slots__ = ("_frames_sent", "_hub", "_loop", "_pending", "_queue", "_timer", "_wake", "before",
+    "closed", "deadline",
                  "filter", "info_at", "kind", "number")  # fmt: skip
 
     def __init__(self, hub: Hub, number: int, kind: str, wanted: SubscriptionFilter) -> None:
@@ -180,7 +190,7 @@ class Hub:
         snapshot = self.snapshots.get(client.filter)
         client.before = Sent.of(snapshot)
         history = self.snapshots.history(client.filter.endpoints, client.filter.models)
-        client.offer(_frames.historical_data(snapshot, history, self._counts()))
+        client.offer(historical_data(snapshot, history, self._counts()))
         client.schedule()
         return client
 
@@ -201,28 +211,28 @@ class Hub:
         snapshot = self.snapshots.get(client.filter)
         before = client.before or Sent.of(snapshot)
         client.before = Sent.of(snapshot)
-        client.offer(_frames.metrics_update(snapshot, before, client.filter, self._counts()))
+        client.offer(metrics_update(snapshot, before, client.filter, self._counts()))
 
     def answer(self, client: Client, text: str) -> None:
         """Do what a client's message asks, and queue the answer."""
         now = self.snapshots.aggregator.clock()
         try:
-            message = _frames.parse(text)
+            message = parse(text)
             match message["type"]:
                 case "subscribe":
                     client.filter = client.filter.add(message["filters"])
-                    client.offer(_frames.subscribed(client.filter))
+                    client.offer(subscribed(client.filter))
                     self._resume(client)
                 case "unsubscribe":
                     client.filter = SubscriptionFilter()
-                    client.offer(_frames.simple("unsubscribed"))
+                    client.offer(simple("unsubscribed"))
                     self._resume(client)
                 case "ping":
-                    client.offer(_frames.simple("pong", now))
+                    client.offer(simple("pong", now))
                 case _:
                     pass  # `auth` of a client that is authorised already
         except BadMessage as error:
-            client.offer(_frames.simple("error", now, message=str(error)))
+            client.offer(simple("error", now, message=str(error)))
 
     def _resume(self, client: Client) -> None:
         """Start anew with another filter: its deltas are against what it would have been sent now."""
@@ -261,7 +271,7 @@ class Hub:
         if not isinstance(text, str) or len(text) > MAX_MESSAGE:
             return False
         try:
-            message = _frames.parse(text)
+            message = parse(text)
         except BadMessage:
             return False
         token = message.get("token")

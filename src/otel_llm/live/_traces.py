@@ -40,10 +40,17 @@ def waterfall(
     start = min((record["start"] for record in by_id.values()), default=0)
     ordered = list(_walk(children, children[None]))
     seen = {record["span_id"] for record, _ in ordered}
-    for record in by_id.values():  # spans that are their own ancestors
-        if record["span_id"] not in seen:
-            ordered.append((record, 0))
-    return [_span(trace_id, record, depth, start, by_id, calls) for record, depth in ordered]
+    # Spans that are their own ancestors hang on no root.
+    ordered += [(record, 0) for span_id, record in by_id.items() if span_id not in seen]
+    return [
+        {
+            **_span(record, start),
+            "depth": depth,
+            "missing_parent": record["parent_id"] is not None and record["parent_id"] not in by_id,
+            "call_id": call_id if (call_id := f"{trace_id}-{record['span_id']}") in calls else None,
+        }
+        for record, depth in ordered
+    ]
 
 
 def _walk(
@@ -56,19 +63,10 @@ def _walk(
         waiting.extend((child, depth + 1) for child in reversed(children.get(record["span_id"], [])))
 
 
-def _span(
-    trace_id: str,
-    record: dict[str, Any],
-    depth: int,
-    start: int,
-    by_id: Container[str],
-    calls: Container[str],
-) -> dict[str, Any]:
-    call_id = f"{trace_id}-{record['span_id']}"
+def _span(record: dict[str, Any], start: int) -> dict[str, Any]:
     return {
         "span_id": record["span_id"],
         "parent_id": record["parent_id"],
-        "depth": depth,
         "name": record["name"],
         "kind": record["kind"],
         "service": record["service"],
@@ -77,7 +75,6 @@ def _span(
         "duration_ms": (record["end"] - record["start"]) / 1e6,
         "status": record["status"],
         "status_message": record["status_message"],
-        "missing_parent": record["parent_id"] is not None and record["parent_id"] not in by_id,
         "attributes": record["attributes"],
         "events": [
             {
@@ -88,5 +85,4 @@ def _span(
             for event in record["events"]
         ],
         "links": record["links"],
-        "call_id": call_id if call_id in calls else None,
     }

@@ -1,7 +1,7 @@
-"""Watch a live view from a terminal: `python -m otel_llm.live.client [URL] [--endpoint] [--model] [--type] [--interval]`.
+"""Watch a live view from a terminal: `python -m otel_llm.live.client [URL] [--model MODEL] ...`.
 
-Prints a line per update, or the frames themselves with `--json`. Connects again, with growing pauses, when the server
-goes away; Ctrl-C ends it, with exit status 0.
+Prints a line per update, or the frames themselves with `--json`. Connects again, with growing pauses, when
+the server goes away; Ctrl-C ends it, with exit status 0.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def line(frame: dict[str, Any]) -> str | None:
     return (
         f"{at}  {overview['requests_per_sec']:.2f} req/s  {overview['tokens_per_sec']:.1f} tok/s  "
         f"p50 {_milliseconds(latency, 'p50')} ms  p99 {_milliseconds(latency, 'p99')} ms  "
-        f"ttft {_milliseconds(overview['ttft_ms'], 'p50')} ms  errors {overview['error_rate'] * 100:.1f} %{active}{cost}"
+        f"ttft {_milliseconds(overview['ttft_ms'], 'p50')} ms  errors {overview['error_rate'] * 100:.1f} %"
+        f"{active}{cost}"
     )
 
 
@@ -150,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # the reader of a pipe has left
-        sys.stdout = None  # type: ignore[assignment]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere
         return 0
     except Refused as error:
         sys.stderr.write(f"{error}\n")

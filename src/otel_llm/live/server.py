@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib
 import logging
 import os
 import socket
@@ -37,8 +38,8 @@ _servers: weakref.WeakSet[LiveServer] = weakref.WeakSet()
 class LiveServer:
     """The live view of one process, or of all that send OTLP to it.
 
-    `start` listens, in a thread of its own; `app` is the same as an ASGI application, for mounting in another one
-    (a `Mount` of Starlette or FastAPI), and `handle` only its WebSocket.
+    `start` listens, in a thread of its own; `app` is the same as an ASGI application, for mounting in another
+    one (a `Mount` of Starlette or FastAPI), and `handle` only its WebSocket.
     Starting twice, stopping twice and starting again after a stop are all safe; a stop frees everything.
     Raises `ImportError` naming the extra where a library is missing, `ValueError` for options that cannot be,
     and `OSError` where an address is in use.
@@ -76,9 +77,11 @@ class LiveServer:
 
     async def handle(self, websocket: WebSocket) -> None:
         """Serve a WebSocket of another application: the protocol of `/metrics/stream`."""
-        await self.app(
-            websocket.scope | {"path": "/metrics/stream", "root_path": ""}, websocket.receive, websocket.send
-        )
+        with self._lock:
+            self._open()
+            parts = self._parts
+        assert parts is not None
+        await parts.hub.handle(websocket)
 
     @property
     def active_connections(self) -> int:
@@ -145,7 +148,7 @@ class LiveServer:
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._serve(ready))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whoever waits for `ready` is told
             if ready.done():
                 _log.exception("The live view has stopped")
             else:
@@ -222,15 +225,14 @@ if hasattr(os, "register_at_fork"):
 
 def _require(options: LiveOptions) -> None:
     """Raise `ImportError` naming the extra if a library that will be needed is missing."""
+    needed = ["starlette", "uvicorn", "websockets"]
+    if options.receives:
+        needed.append("opentelemetry.proto.trace.v1.trace_pb2")
+    if options.grpc_port is not None:
+        needed.append("grpc")
     try:
-        import starlette  # noqa: F401, PLC0415
-        import uvicorn  # noqa: F401, PLC0415
-        import websockets  # noqa: F401, PLC0415
-
-        if options.receives:
-            import opentelemetry.proto.trace.v1.trace_pb2  # noqa: F401, PLC0415
-        if options.grpc_port is not None:
-            import grpc  # noqa: F401, PLC0415
+        for name in needed:
+            importlib.import_module(name)
     except ImportError as error:
         raise ImportError(f'The live view needs {error.name}: pip install "otel-llm[live]"') from error
 
@@ -247,8 +249,8 @@ def _bind(options: LiveOptions) -> list[socket.socket]:
         try:
             if os.name == "posix":
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Both are inherited by accepted connections: what a client has not read waits in a small buffer, and one
-            # that takes nothing for ten seconds is cut off by the system.
+            # Both are inherited by accepted connections: what a client has not read waits in a small buffer,
+            # and one that takes nothing for ten seconds is cut off by the system.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CUT_AFTER_MS)
@@ -310,7 +312,7 @@ def serve(
 
 
 def serve_setting(setting: str, *, token: str | None = None) -> LiveServer | None:
-    """`serve` for the setting `OTEL_INSTRUMENTATION_LLM_LIVE` (`host:port`): warns where it cannot, and returns None.
+    """`serve` for `OTEL_INSTRUMENTATION_LLM_LIVE` (`host:port`); warns and returns None where it cannot.
 
     Of several processes with the same setting, forked workers for instance, the first one serves.
     """
