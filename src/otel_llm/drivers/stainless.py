@@ -215,10 +215,11 @@ class StainlessDriver:
             known_host=answerer.known,
         )
         _asked(endpoint, op, options)
+        op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
         recording = recorder.start(op, endpoint, context, adopting=self._native.adopts(recorder, client, options))
         if recording is None:
             return None
-        if kwargs.get("stream") and endpoint.accumulator is not None:
+        if op.stream:
             recording.stream()
         recording.propagate = known.propagate
         if recorder.config.request_hook is not None:
