@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import DOORS, Door, client, lacking
-from otel_llm.testing import FakeProvider
+from otel_llm.testing import FakeProvider, Reply
 from scene import Telemetry, instrumented
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def shared_server() -> Iterator[FakeProvider]:
 def server(shared_server: FakeProvider) -> FakeProvider:
     """The fake provider, with nothing scripted."""
     shared_server.clear()
+    shared_server.reply(Reply())
     return shared_server
 
 
