@@ -73,7 +73,7 @@ def fit(encoded: Encoded, limit: int) -> tuple[list[dict[str, Any]], str] | None
     Returns a shortened copy of the list, and its JSON.
     """
     value: list[dict[str, Any]] = json.loads(encoded.text)
-    for simplify in (None, _flatten, _thin):
+    for simplify in (None, _flatten, _thin, _only_mark):
         if simplify is not None:
             value = simplify(value, limit)
             encoded = encode(value)
@@ -138,16 +138,21 @@ def _flatten(value: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
 
 def _thin(value: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """Leave out entries between the first and the last ones; of a message that is too long alone, parts."""
-    if "parts" not in value[0]:
-        kept = _without_middle(value, limit)
-        return [{"name": "", **entry} if "name" in value[0] else entry for entry in kept]
-    for message in value:
-        message["parts"] = _without_middle(message["parts"], limit // 2 - _FLOOR)
-    return [entry if "parts" in entry else _gap(entry, value[0]) for entry in _without_middle(value, limit)]
+    for entry in value:
+        if "parts" in entry:
+            entry["parts"] = _without_middle(entry["parts"], limit // 2 - _FLOOR)
+    return _without_middle(value, limit)
 
 
-def _gap(part: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
-    """A message that says that messages are missing."""
+def _only_mark(value: list[dict[str, Any]], _: int) -> list[dict[str, Any]]:
+    return [_mark(len(value), value[0])]
+
+
+def _mark(count: int, like: dict[str, Any]) -> dict[str, Any]:
+    """What says that `count` entries like `like` are missing, in their shape."""
+    part = omitted(f"{count} left out to keep within the size budget")
+    if "parts" not in like:
+        return {**part, "name": ""} if "name" in like else part
     message = {"role": "system", "parts": [part]}
     return {**message, "finish_reason": "error"} if "finish_reason" in like else message
 
@@ -155,12 +160,12 @@ def _gap(part: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
 def _without_middle(entries: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """The first entry and as many of the last as `limit` bytes hold, with a mark for those between."""
     sizes = [encode(entry).size + 1 for entry in entries]
-    if sum(sizes) <= limit:
+    if sum(sizes) <= limit or not entries:
         return entries
-    left = limit - 2 * _FLOOR - sizes[0]
+    mark = _mark(len(entries), entries[0])
+    left = limit - 2 - encode(mark).size - sizes[0]
     last = len(entries)
     while last > 1 and sizes[last - 1] <= left:
         last -= 1
         left -= sizes[last]
-    mark = omitted(f"{last - 1} left out to keep within the size budget")
-    return [entries[0], mark, *entries[last:]]
+    return [entries[0], _mark(last - 1, entries[0]), *entries[last:]] if last > 1 else entries

@@ -218,10 +218,10 @@ class MessageOutput:
     def add(self, chunk: Any) -> None:
         """Take in an event."""
         event = fields(chunk)
-        kind = event.get("type")
+        kind = words(event.get("type"))
         if kind == "content_block_delta":
             delta = fields(event.get("delta"))
-            entry = _PIECES.get(delta.get("type"))  # type: ignore[arg-type]
+            entry = _PIECES.get(words(delta.get("type")) or "")
             piece = delta.get(entry[0]) if entry is not None else None
             if entry is not None and isinstance(piece, str):
                 self._pieces.setdefault((whole(event.get("index")) or 0, entry[1]), []).append(piece)
@@ -266,13 +266,13 @@ class CompletionOutput:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._reason: object = None
+        self._reason: str | None = None
 
     def add(self, chunk: Any) -> None:
         """Take in a completion."""
         facts = fields(chunk)
         self._pieces.append(words(facts.get("completion")) or "")
-        self._reason = facts.get("stop_reason") or self._reason
+        self._reason = words(facts.get("stop_reason")) or self._reason
 
     def output(self) -> list[dict[str, Any]]:
         """The message as far as it came."""

@@ -42,7 +42,7 @@ RESPONSES: Final[Mapping[str, str]] = {
 """`incomplete_details.reason` of a Response."""
 
 
-def of_response(status: object, incomplete: object, *, called: bool) -> str | None:
+def of_response(status: str | None, incomplete: object, *, called: bool) -> str | None:
     """The one finish reason of a Response, by its `status`; None while it has not ended.
 
     `incomplete` is `incomplete_details.reason`, `called` whether the output asks the application for a tool.

@@ -152,21 +152,22 @@ def _message(item: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def _thought(item: object) -> Any:
+def _thought(item: object) -> str | None:
     """What hosts that show a model's thoughts call them: DeepSeek and vLLM so, OpenRouter and Groq so."""
     facts = record(item)
-    return facts.get("reasoning_content") or facts.get("reasoning")
+    return words(facts.get("reasoning_content")) or words(facts.get("reasoning"))
 
 
 def _spoken(item: Any, facts: Mapping[str, Any]) -> list[Part]:
     """The parts of a message, in the order in which a model makes them: thoughts, text, sound, calls."""
     read: list[Part] = []
     thought = _thought(item)
-    if isinstance(thought, str):
+    if thought is not None:
         read.append(reasoning(thought))
-    if facts.get("content") != "":  # nothing was said; a stream may say so where a response has null
-        read += parts(facts.get("content"))
-    if facts.get("refusal"):
+    content = facts.get("content")
+    if not isinstance(content, str) or content:  # a stream may say "" where a response has null
+        read += parts(content)
+    if words(facts.get("refusal")):
         read.append(refusal(facts["refusal"]))
     if facts.get("audio") is not None:
         read += _sound(fields(facts["audio"]))
@@ -184,11 +185,11 @@ def _spoken(item: Any, facts: Mapping[str, Any]) -> list[Part]:
 def _sound(audio: Mapping[str, Any]) -> list[Part]:
     """Audio of the model: what it says as text, then the sound, or the id of sound that it made before."""
     read: list[Part] = []
-    if audio.get("transcript"):
+    if words(audio.get("transcript")):
         read.append(text(audio["transcript"]))
-    if audio.get("data"):
+    if words(audio.get("data")):
         read.append(blob(audio["data"], None, "audio"))
-    elif audio.get("id"):
+    elif words(audio.get("id")):
         read.append(file(audio["id"], "audio"))
     return read
 

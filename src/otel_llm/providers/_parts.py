@@ -102,12 +102,18 @@ def tokens(count: int) -> Part:
     return {"type": "tokens", "count": count}
 
 
+_SHAPES = frozenset(
+    {"text", "refusal", "reasoning", "blob", "uri", "file", "tokens", "omitted"}
+    | {"tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response"}
+)
+"""Types of parts that have a shape of their own here: what has another shape is no such part."""
+
+
 def generic(value: object) -> Part:
     """A part of any other type, as sent."""
-    part = plain(dict(record(value)))
-    if not isinstance(part.get("type"), str):
-        part["type"] = "unknown"
-    return part  # type: ignore[no-any-return]
+    part: Part = plain(dict(record(value)))
+    kind = part.get("type")
+    return part if isinstance(kind, str) and kind not in _SHAPES else {"type": "unknown", "value": part}
 
 
 def unread(value: object) -> Part:

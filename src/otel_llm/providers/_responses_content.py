@@ -76,8 +76,11 @@ def _answer(item: Mapping[str, Any]) -> list[Part]:
 
 def _thoughts(item: Mapping[str, Any]) -> list[Part]:
     """A part per text: the thoughts themselves where the model shows them, else their summary."""
-    texts = item.get("content") or item.get("summary")
-    read = [reasoning(fields(each).get("text")) for each in texts] if is_list(texts) else []
+    shown, summary = item.get("content"), item.get("summary")
+    texts: list[Any] | tuple[Any, ...] = (
+        shown if is_list(shown) and shown else summary if is_list(summary) else []
+    )
+    read = [reasoning(fields(each).get("text")) for each in texts]
     sealed = words(item.get("encrypted_content"))
     if sealed:
         read = [*read[:-1], {**(read[-1] if read else reasoning("")), "encrypted_content": sealed}]
@@ -114,7 +117,7 @@ _ITEMS: Mapping[str, Callable[[Mapping[str, Any]], list[Part]]] = {
 
 def _item(value: Any) -> tuple[str, list[Part]]:
     """The role of an item and its parts."""
-    item = record(value)
+    item = {key: field for key, field in record(value).items() if field is not None}
     kind = item.get("type")
     if kind == "message" or (kind is None and "role" in item):
         return words(item.get("role")) or "user", parts(item.get("content"))
@@ -159,7 +162,7 @@ def _message(response: Mapping[str, Any], items: list[list[Part]]) -> list[dict[
     read = [part for item in items for part in item]
     incomplete = fields(response.get("incomplete_details")).get("reason")
     called = any(part["type"] == "tool_call" for part in read)
-    reason = of_response(response.get("status"), incomplete, called=called) or "error"
+    reason = of_response(words(response.get("status")), incomplete, called=called) or "error"
     return [{"role": "assistant", "parts": read, "finish_reason": reason}] if read or response else []
 
 
@@ -186,19 +189,17 @@ class _Item:
     __slots__ = ("facts", "lists", "words")
 
     def __init__(self, item: object) -> None:
-        self.facts = {key: value for key, value in record(item).items() if not is_list(value)}
+        self.facts = dict(record(item))
         self.lists: dict[tuple[str, int, str], list[str]] = {}
         self.words: dict[str, list[str]] = {}
 
     def whole(self) -> dict[str, Any]:
-        item: dict[str, Any] = {
-            **self.facts,
-            **{name: "".join(pieces) for name, pieces in self.words.items()},
-        }
+        item = {**self.facts, **{name: "".join(pieces) for name, pieces in self.words.items()}}
+        texts: dict[str, list[dict[str, Any]]] = {}
         for (name, _, kind), pieces in sorted(self.lists.items()):
             field = "refusal" if kind == "refusal" else "text"
-            item.setdefault(name, []).append({"type": kind, field: "".join(pieces)})
-        return item
+            texts.setdefault(name, []).append({"type": kind, field: "".join(pieces)})
+        return {**item, **texts}
 
 
 class ResponseOutput:
@@ -246,7 +247,7 @@ class ResponseOutput:
 
     def _end(self, response: object) -> None:
         facts = fields(response)
-        if facts.get("output"):
+        if is_list(facts.get("output")) and facts["output"]:
             self._final = response_output(response)
         self._last = {
             "status": facts.get("status"),
