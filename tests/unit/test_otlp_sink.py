@@ -124,5 +124,5 @@ def test_every_signal_arrives_as_it_was_recorded(sink: OtlpSink, transport: str)
 
 
 def test_waiting_for_what_does_not_come_says_what_came(sink: OtlpSink) -> None:
-    with pytest.raises(TimeoutError, match="3 spans: not within .* there are 0 spans"):
+    with pytest.raises(TimeoutError, match=r"3 spans: not within .* there are 0 spans"):
         sink.wait_for_spans(3, timeout=0.01)

@@ -178,7 +178,7 @@ def count_tokens(ask: Ask, reply: Reply) -> Answer:  # noqa: ARG001 - every endp
 
 def vertex(ask: Ask, reply: Reply) -> Answer:
     """`POST .../models/{model}:rawPredict` and `:streamRawPredict`."""
-    if ask.model == "count-tokens":
+    if ask.captured["model"] == "count-tokens":
         return count_tokens(ask, reply)
     return _answer(ask, reply, stream=ask.captured["verb"] == "streamRawPredict")
 
