@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -32,32 +33,34 @@ class Spans(SpanProcessor):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._started: dict[int, ReadableSpan] = {}
-        self._ended: list[ReadableSpan] = []
+        self._numbers = itertools.count()
+        self._open: dict[int, tuple[int, ReadableSpan]] = {}
+        self._ended: list[tuple[int, ReadableSpan]] = []
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """A recording span has started."""
         with self._lock:
-            self._started[id(span)] = span
+            self._open[span.get_span_context().span_id] = (next(self._numbers), span)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """A sampled span has ended; `span` is a copy, so it is told by its id."""
+        """A recording span has ended; `span` is a copy of the one that started."""
+        context = span.get_span_context()
+        if context is None:
+            return
         with self._lock:
-            self._started = {
-                key: value for key, value in self._started.items() if value.context != span.context
-            }
-            if span.context is not None and span.context.trace_flags.sampled:
-                self._ended.append(span)
+            number, _ = self._open.pop(context.span_id)
+            if context.trace_flags.sampled:
+                self._ended.append((number, span))
 
     def ended(self) -> list[ReadableSpan]:
-        """Finished spans in the order of their start."""
+        """Finished spans in the order of their start, whatever their clock says."""
         with self._lock:
-            return sorted(self._ended, key=lambda span: span.start_time or 0)
+            return [span for _, span in sorted(self._ended, key=lambda entry: entry[0])]
 
     def open(self) -> list[ReadableSpan]:
         """Spans that were started and have not ended."""
         with self._lock:
-            return list(self._started.values())
+            return [span for _, span in self._open.values()]
 
     def clear(self) -> None:
         """Forget the finished ones."""
