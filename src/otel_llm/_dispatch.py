@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from . import _guard
 from ._background import Worker
-from ._events import quick
 from ._listeners import listeners
-from ._operation import Outcome, RateLimit
+from ._operation import Outcome, RateLimit, Usage
 from ._payloads import (
     AttemptMeasurements,
     AttemptMetadata,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ._listeners import Phase
-    from ._operation import Attempt, Operation
+    from ._operation import Attempt, ErrorInfo, Operation
     from .cost import Crossing
 
 __all__ = ["Handler", "emit", "sync", "table", "wanted", "worker"]
@@ -107,13 +106,6 @@ def emit(event: str, measurements: object, metadata: object) -> None:
         handler(event, measurements, metadata)
 
 
-_start_measurements = quick(StartMeasurements)
-_call_measurements = quick(CallMeasurements)
-_call_metadata = quick(CallMetadata)
-_stream_metadata = quick(StreamMetadata)
-_chunk_measurements = quick(ChunkMeasurements)
-_attempt_metadata = quick(AttemptMetadata)
-
 _COMPONENTS = {
     name: tuple(f"llm.{name}.{phase}" for phase in ("start", "stop", "exception"))
     for name in ("chat", "embeddings", "text_completion", "operation", "stream")
@@ -124,16 +116,20 @@ _REQUEST = tuple(f"llm.provider.request.{phase}" for phase in ("start", "stop", 
 _BUDGET = "llm.cost.threshold_exceeded"
 _RATE_LIMIT = "llm.provider.rate_limit"
 _TOO_MANY_REQUESTS = 429
+_NO_USAGE = Usage(source="absent")
 
 
 def brief(op: Operation) -> StreamMetadata:
     """Which call, in few words."""
-    return _stream_metadata(op.id, op.provider, op.name, op.request_model)
+    return StreamMetadata(op.id, op.provider, op.name, op.request_model)
+
+
+def _error(error: ErrorInfo) -> CallError:
+    return CallError(error.type, error.exception, error.code, error.status, error.category, error.retryable)
 
 
 def _metadata(op: Operation) -> CallMetadata:
-    error = op.error
-    return _call_metadata(
+    return CallMetadata(
         op.id,
         op.provider,
         op.name,
@@ -150,30 +146,35 @@ def _metadata(op: Operation) -> CallMetadata:
         op.response_id,
         op.finish_reasons,
         op.tool_calls,
-        error
-        and CallError(error.type, error.exception, error.code, error.status, error.category, error.retryable),
+        None if op.error is None else _error(op.error),
     )
 
 
 def _measurements(op: Operation) -> CallMeasurements:
-    usage, stats = op.usage, op.stream_stats
-    tokens = (
-        (None,) * 6
-        if usage is None
-        else (usage.input, usage.output, usage.total, usage.cache_read, usage.cache_write, usage.reasoning)
+    usage, stats = op.usage or _NO_USAGE, op.stream_stats
+    return CallMeasurements(
+        op.duration or 0.0,
+        usage.input,
+        usage.output,
+        usage.total,
+        usage.cache_read,
+        usage.cache_write,
+        usage.reasoning,
+        op.cost,
+        None if stats is None else stats.first_chunk,
+        None if stats is None else stats.chunks,
+        None if stats is None else stats.bytes,
     )
-    stream = (None,) * 3 if stats is None else (stats.first_chunk, stats.chunks, stats.bytes)
-    return _call_measurements(op.duration or 0.0, *tokens, op.cost, *stream)
 
 
 def _attempt(op: Operation, number: int, status: int | None, error: str | None) -> AttemptMetadata:
-    return _attempt_metadata(op.id, op.provider, op.name, op.request_model, number, status, error)
+    return AttemptMetadata(op.id, op.provider, op.name, op.request_model, number, status, error)
 
 
 def _begin(op: Operation) -> None:
     """The phase `start`."""
     call = _COMPONENTS.get(op.name, _OTHER)[0]
-    now = _start_measurements(op.start_time)
+    now = StartMeasurements(op.start_time)
     if call in table or (op.stream and _STREAM[0] in table):
         metadata = _metadata(op)
         emit(call, now, metadata)
@@ -190,7 +191,7 @@ def _attempted(op: Operation, attempt: Attempt) -> None:
     if attempt.status == _TOO_MANY_REQUESTS:
         _limited(op, attempt.wait, metadata)
     if _REQUEST[0] in table:
-        now = _start_measurements(time_ns() + int(attempt.wait * 1e9))
+        now = StartMeasurements(time_ns() + int(attempt.wait * 1e9))
         emit(_REQUEST[0], now, _attempt(op, attempt.number + 1, None, None))
 
 
@@ -209,7 +210,7 @@ def _chunk(op: Operation, _: object, now: float) -> None:
     """The phase `chunk`."""
     stats = op.stream_stats
     if stats is not None:
-        emit("llm.stream.chunk", _chunk_measurements(stats.chunks, stats.bytes, now - op.started), brief(op))
+        emit("llm.stream.chunk", ChunkMeasurements(stats.chunks, stats.bytes, now - op.started), brief(op))
 
 
 def _end(op: Operation) -> None:

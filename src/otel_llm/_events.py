@@ -1,9 +1,8 @@
-"""The events that hooks can be attached to, and how their payloads are made quickly."""
+"""The events that hooks can be attached to, and what each hands over."""
 
 from __future__ import annotations
 
-from dataclasses import fields, make_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from ._payloads import (
     AttemptMeasurements,
@@ -32,27 +31,9 @@ from ._payloads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["EVENTS", "PAYLOADS", "quick"]
-
-_T = TypeVar("_T")
-
-
-def quick(cls: type[_T]) -> Callable[..., _T]:
-    """A constructor of the frozen slotted dataclass `cls`: by position, all fields, at a third of the cost.
-
-    A frozen dataclass pays for one `object.__setattr__` per field.
-    This fills a plain twin with the same slots, which then becomes a `cls`; `cls` must not inherit fields.
-    """
-    twin = make_dataclass(cls.__name__, [item.name for item in fields(cls)], slots=True)  # type: ignore[arg-type]
-
-    def make(*values: Any) -> _T:
-        new = twin(*values)
-        new.__class__ = cls
-        return new  # type: ignore[no-any-return]
-
-    return make
+__all__ = ["EVENTS", "PAYLOADS"]
 
 
 _ended = (CallMeasurements, CallMetadata)

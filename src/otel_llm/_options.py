@@ -9,7 +9,6 @@ A generator that yields inside such a block leaves it current in its caller, as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from time import perf_counter, time_ns
 from types import MappingProxyType
@@ -33,10 +32,7 @@ __all__ = ["Options", "Session", "capture_mode", "current", "current_session", "
 _T = TypeVar("_T")
 
 
-def _no_attributes() -> Mapping[str, Any]:
-    return MappingProxyType({})
-
-
+_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 OPTIONS = otel.create_key("otel_llm.options")
 SESSION = otel.create_key("otel_llm.session")
 
@@ -55,14 +51,13 @@ class Options(NamedTuple):
     max_raw_bytes: int | None = None
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Session:
+class Session(NamedTuple):
     """The conversation that the calls of a block belong to."""
 
     conversation_id: str | None = None
     """`gen_ai.conversation.id` of their spans and events."""
     user_id: str | None = None
-    attributes: Mapping[str, Any] = field(default_factory=_no_attributes)
+    attributes: Mapping[str, Any] = _NO_ATTRIBUTES
     """What their spans and events carry besides: the attributes given to `session`, and `user.id`."""
 
 

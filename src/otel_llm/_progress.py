@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import threading
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +135,7 @@ class _Stream:
         """Report to whoever wants it; hooks have events of their own for the end."""
         report = self.report(now, last=last)
         if not last and _dispatch.wanted(_EVENT):
-            _dispatch.emit(_EVENT, replace(report, raw_chunks=None), _dispatch.brief(self.op))
+            _dispatch.emit(_EVENT, report._replace(raw_chunks=None), _dispatch.brief(self.op))
         if self.callback is not None:
             try:
                 self.callback(report)

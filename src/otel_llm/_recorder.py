@@ -118,6 +118,16 @@ def free() -> Context | None:
     return context if outer is None or outer.ended else None
 
 
+def silenced() -> bool:
+    """Whether all telemetry is switched off here: by `suppress_instrumentation()` or `options(enabled=False)`."""
+    context = get_current()
+    if not context:
+        return False
+    chosen = context.get(_options.OPTIONS)
+    off = chosen is not None and chosen.enabled is False
+    return bool(off or context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN))
+
+
 class Recording:
     """The live side of an `Operation`."""
 

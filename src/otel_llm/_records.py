@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._events import quick
 from ._operation import Outcome, Server, StreamStats, Usage
 from ._prices import EXACT
 
@@ -36,24 +35,22 @@ _NO_STREAM = StreamStats()
 _ZERO = Decimal(0)
 
 
-def plain(record: Any) -> dict[str, Any]:
-    """A record as a dict ready for `json.dumps`: without what is None or empty, decimals as strings."""
-    pairs = ((item.name, getattr(record, item.name)) for item in fields(record))
-    return {name: _value(part) for name, part in pairs if part is not None and part != ()}
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values ready for `json.dumps`: without what is None or empty, decimals as strings."""
+    return {name: _plain(value) for name, value in values.items() if value is not None and value != ()}
 
 
-def _value(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return plain(value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Group):
+        return value.to_dict()
     if hasattr(value, "items"):
-        return {str(key): _value(part) for key, part in value.items()}
-    if value.__class__ in (tuple, list):
-        return [_value(part) for part in value]
-    return str(value) if isinstance(value, Decimal) else value
+        return {str(key): _plain(part) for key, part in value.items()}
+    return list(value) if value.__class__ is tuple else value
 
 
-@dataclass(slots=True, frozen=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """One call that has ended. What is not known is None."""
 
     id: str
@@ -128,10 +125,7 @@ class RequestRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict ready for `json.dumps`: no None, no empty value; the cost is a string, and exact."""
-        return plain(self)
-
-
-_record = quick(RequestRecord)
+        return plain(self._asdict())
 
 
 def record_of(op: Operation) -> RequestRecord:
@@ -141,7 +135,7 @@ def record_of(op: Operation) -> RequestRecord:
     stream = op.stream_stats
     stats = stream or _NO_STREAM
     error = op.error
-    return _record(
+    return RequestRecord(
         op.id,
         op.provider,
         op.name,
@@ -217,7 +211,8 @@ class Group:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict ready for `json.dumps`."""
-        return {**plain(self), "average": self.average}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**plain(values), "average": self.average}
 
 
 @dataclass(slots=True)
@@ -241,11 +236,10 @@ class Stats(Group):
     """Seconds since the epoch."""
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Summary:
+class Summary(NamedTuple):
     """Figures of the records that a query finds. Quantiles are exact; None without records."""
 
-    count: int
+    calls: int
     failed: int
     error_rate: float
     average: float | None
@@ -266,11 +260,10 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict ready for `json.dumps`."""
-        return plain(self)
+        return plain(self._asdict())
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class WindowUsage:
+class WindowUsage(NamedTuple):
     """What was used in a window of time that ends now."""
 
     start: float
@@ -300,7 +293,7 @@ class WindowUsage:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict ready for `json.dumps`."""
-        return plain(self)
+        return plain(self._asdict())
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
@@ -335,7 +328,7 @@ def summarise(records: Sequence[RequestRecord]) -> Summary:
         total.add(record)
     durations = sorted(record.duration for record in records)
     return Summary(
-        count=total.calls,
+        calls=total.calls,
         failed=total.failed,
         error_rate=total.failed / total.calls if total.calls else 0.0,
         average=total.average if durations else None,

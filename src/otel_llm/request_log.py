@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DailyUsage", "Group", "RequestLog", "RequestRecord", "Stats", "Summary", "WindowUsage"]
 
-_COLUMNS = tuple(item.name for item in fields(RequestRecord))
+_COLUMNS = RequestRecord._fields
 _NUMBERS = frozenset(
     {
         "duration",
@@ -286,8 +286,7 @@ class RequestLog:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        for record in self.query(**conditions):
-            writer.writerow(_cell(getattr(record, name)) for name in _COLUMNS)
+        writer.writerows([_cell(value) for value in record] for record in self.query(**conditions))
         return out.getvalue()
 
 

@@ -9,7 +9,6 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from opentelemetry import context as otel
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
 from .. import _dispatch, _guard, _options, _recorder
@@ -123,13 +122,6 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
-def _enabled() -> bool:
-    if not is_instrumentation_enabled():
-        return False
-    found = _options.current()
-    return found is None or found.enabled is not False
-
-
 class Traced(Block["Span"]):
     """What `traced` returns: a decorator, or a `with` or `async with` block, good for one use."""
 
@@ -142,7 +134,7 @@ class Traced(Block["Span"]):
 
     @_guard.guarded
     def _begin(self, name: str) -> _Run | None:
-        return _Run(active(), name, self._attributes) if _enabled() else None
+        return _Run(active(), name, self._attributes) if not _recorder.silenced() else None
 
     def _open(self) -> tuple[Scope, Span]:
         if self._name is None:
@@ -266,7 +258,7 @@ class Tool(Block[ToolRun]):
 
     @_guard.guarded
     def _begin(self, name: str, facts: dict[str, Any], arguments: Callable[[], Any]) -> _ToolRun | None:
-        return _ToolRun(active(), name, facts, arguments) if _enabled() else None
+        return _ToolRun(active(), name, facts, arguments) if not _recorder.silenced() else None
 
     def _open(self) -> tuple[Scope, ToolRun]:
         if self._name is None:
