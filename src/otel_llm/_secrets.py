@@ -48,7 +48,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            rf"(?i)(?<![a-z])((?:{_NAMES})(?:\s+(?:provided|given|is|was))?['\"]?\s*[:=]\s*['\"]?)[^\s'\",;&)}}\]]+"
+            rf"(?i)(?<![a-z])((?:{_NAMES})(?:\s+(?:provided|given|is|was))?['\"]?\s*[:=]\s*['\"]?)(?!\[)[^\s'\",;&)}}\]]+"
         ),
         rf"\1{MASK}",
     ),
