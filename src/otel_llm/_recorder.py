@@ -123,7 +123,7 @@ def silenced() -> bool:
     context = get_current()
     if not context:
         return False
-    chosen = context.get(_options.OPTIONS)
+    chosen = _options.current(context)
     off = chosen is not None and chosen.enabled is False
     return bool(off or context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN))
 

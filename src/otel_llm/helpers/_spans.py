@@ -14,12 +14,9 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_
 from .. import _dispatch, _guard, _options, _recorder
 from .._active import active
 from .._around import Block, Scope, around
-from .._budget import encode, fit
-from .._content import settle
 from .._failure import describe, outcome_of
 from .._operation import Content, Outcome
 from .._payloads import SpanMeasurements, StartMeasurements, ToolMetadata
-from .._plain import plain
 from ..semconv import names
 
 if TYPE_CHECKING:
@@ -224,6 +221,10 @@ class _ToolRun(_Run):
         """Set an attribute to a value as JSON: redacted like a message's part, and within the size budget."""
         if not self._content or (value := read()) is None:
             return
+        from .._budget import encode, fit  # noqa: PLC0415 - only who captures content pays for this
+        from .._content import settle  # noqa: PLC0415
+        from .._plain import plain  # noqa: PLC0415
+
         config = self._config
         messages: list[dict[str, Any]] = [{"role": role, "parts": [{**part, key: plain(value)}]}]
         settled = settle(Content(input=messages), redact=config.redact, blobs=config.capture_blobs)
