@@ -91,8 +91,8 @@ class Client:
         )
 
     def offer(self, frame: str) -> None:
-        """Queue a frame; drop the client when there is no room."""
-        if self._pending + len(frame) > MAX_PENDING:
+        """Queue a frame; drop the client when there is no room. The first frame may be larger than that."""
+        if self._pending and self._pending + len(frame) > MAX_PENDING:
             self.drop(TRY_LATER)
         elif self.closed is None:
             self._queue.append(frame)
