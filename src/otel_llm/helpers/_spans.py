@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from opentelemetry import context as otel
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
-from .. import _dispatch, _guard, _options, _recorder
+from .. import _dispatch, _guard, _recorder
 from .._active import active
 from .._around import Block, Scope, around
 from .._failure import describe, outcome_of
 from .._operation import Content, Outcome
+from .._options import capture_mode, current_session
 from .._payloads import SpanMeasurements, StartMeasurements, ToolMetadata
 from ..semconv import names
 
@@ -184,14 +185,14 @@ class _ToolRun(_Run):
     ) -> None:
         attributes: dict[str, Any] = {names.OPERATION_NAME: "execute_tool", names.TOOL_NAME: name}
         attributes.update({key: value for key, value in facts.items() if value is not None})
-        session = _options.current_session()
+        session = current_session()
         if session is not None:
             if session.conversation_id is not None:
                 attributes[names.CONVERSATION_ID] = session.conversation_id
             attributes.update(session.attributes)
         super().__init__(recorder, f"execute_tool {name}", attributes)
         self._config = recorder.config
-        mode = _options.capture_mode(recorder.config)
+        mode = capture_mode(recorder.config)
         self._content = mode in ("span_only", "span_and_event") and self.span.is_recording()
         ids = self.span.get_span_context()
         call_id = facts[names.TOOL_CALL_ID]
