@@ -43,6 +43,17 @@ _DRIVERS = {provider.name: StainlessDriver(provider) for provider in PROVIDERS}
 _PROVIDER_KEYWORDS = ("tracer_provider", "meter_provider", "logger_provider")
 
 
+def drivers() -> Collection[StainlessDriver]:
+    """The driver of each SDK that is known; for `otel-llm doctor`."""
+    return _DRIVERS.values()
+
+
+def disabled() -> set[str]:
+    """The names in `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`; `*` stands for every one of ours."""
+    told = {name.strip() for name in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
+    return told | _DRIVERS.keys() if "*" in told else told
+
+
 def _recorder(keywords: dict[str, Any]) -> Recorder:
     """A recorder from the keywords of `instrument()` and the environment."""
     providers = {name: keywords.pop(name, None) for name in _PROVIDER_KEYWORDS}
@@ -93,8 +104,7 @@ class LLMInstrumentor(_Instrumentor):
     """
 
     def _drivers(self) -> list[StainlessDriver]:
-        disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
-        left_out = {name.strip() for name in disabled.split(",")}
+        left_out = disabled()
         return [driver for name, driver in _DRIVERS.items() if name not in left_out]
 
 

@@ -62,6 +62,10 @@ class NativeSpans:
         self._module: Any = None
         self._original: Any = None
 
+    def found(self, module: Any) -> bool:
+        """Whether `module` (the SDK's `_base_client`) starts spans."""
+        return getattr(module, _START, None) is not None
+
     def on(self, module: Any) -> None:
         """Act on the spans that `module` (the SDK's `_base_client`) starts, if it starts any."""
         original = getattr(module, _START, None)

@@ -90,6 +90,17 @@ class StainlessDriver:
         elif self.recorder is None and not self.clients.own:
             self._detach()
 
+    def seams(self) -> dict[str, bool]:
+        """Each seam by name, and whether it is patched now; for `otel-llm doctor`."""
+        patched = {(patch.owner.__name__, patch.name) for patch in self._patches}
+        table = (seam for seams in self._seams().values() for seam in seams)
+        return {f"{owner}.{name}": (owner, name) in patched for owner, name, _ in table}
+
+    def makes_spans(self) -> bool:
+        """Whether the SDK, which has been imported, makes spans of its own."""
+        module = sys.modules.get(f"{self.provider.module}._base_client")
+        return module is not None and self._native.found(module)
+
     def _attach(self) -> None:
         for module in self._seams():
             name = f"{self.provider.module}.{module}"
