@@ -32,6 +32,8 @@ class Contender:
     capture_off: Mapping[str, str] = field(default_factory=dict)
     """Environment with which it keeps content out."""
     capture_on: Mapping[str, str] = field(default_factory=dict)
+    lasting: bool = False
+    """Whether a process in which it was on is not as it was before when it is off."""
     note: str = ""
 
 
@@ -191,6 +193,11 @@ CONTENDERS = {
             packages=("logfire", "logfire_api"),
             note="records no metrics for these calls; has no switch that keeps content out",
         ),
-        Contender("anthropic_native", _native, note="the spans the anthropic SDK makes itself; no metrics"),
+        Contender(
+            "anthropic_native",
+            _native,
+            lasting=True,
+            note="the spans the anthropic SDK makes itself; no metrics",
+        ),
     )
 }

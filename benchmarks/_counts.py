@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ._contenders import CONTENDERS
 from ._count import OWNERS, Counts
 from ._process import Process, WorkerError
 
@@ -43,45 +43,70 @@ class Measured:
     error: str = ""
 
 
-def measure(
-    name: str, *, python: str = sys.executable, cases: Iterable[str] = tuple(CASES), repeat: int = 1
-) -> Measured:
-    """All counts of one contender, in processes of its own. If it fails, `error` says why."""
-    found = Measured()
-    states = name != "otel_llm_no_chunks"  # which differs from otel_llm in streams only
-    cases = [case for case in cases if states or CASES[case][1] == "stream"]
-    try:
-        with Process(name, python=python) as process:
-            for case in cases:
-                spec = CASES[case]
-                found.counts[case] = process.ask("count", scenario=spec, repeat=repeat)
-                if spec[1] == "stream":
-                    longer = [*spec[:2], LONG, *spec[3:]]
-                    found.counts[case + " long"] = process.ask("count", scenario=longer, repeat=repeat)
-            if not states:
-                return found
-            process.ask("suppress", on=True)
-            _state(process, found, "suppressed", repeat)
-            process.ask("suppress", on=False)
-            process.ask("off")
-            _state(process, found, "after uninstrument", repeat)
-        with Process(name, python=python, sampled=False) as process:
-            _state(process, found, "unsampled", repeat)
-    except WorkerError as error:
-        found.error = str(error)
+def measure_all(pythons: dict[str, str], *, cases: Iterable[str] = tuple(CASES)) -> dict[str, Measured]:
+    """All counts of the contenders, given by name and interpreter.
+
+    Those that leave no trace when they are off share a process; the others have two of their own each.
+    """
+    found = {name: Measured() for name in pythons}
+    shared = [name for name in pythons if not (CONTENDERS[name].requires or CONTENDERS[name].lasting)]
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(_measure_in_turn, {name: found[name] for name in shared}, cases)]
+        jobs += [
+            pool.submit(_measure_alone, name, python, found[name], cases)
+            for name, python in pythons.items()
+            if name not in shared
+        ]
+        for job in jobs:
+            job.result()
     return found
 
 
-def _state(process: Process, found: Measured, state: str, repeat: int) -> None:
+def _measure_in_turn(found: dict[str, Measured], cases: Iterable[str]) -> None:
+    with Process("none") as process:
+        for name, mine in found.items():
+            process.ask("on", name=name)
+            # That one differs from otel_llm in streams only.
+            states = name != "otel_llm_no_chunks"
+            _measure(process, mine, [case for case in cases if states or CASES[case][1] == "stream"])
+            if states:
+                _states(process, mine)
+                process.ask("on", name=name, sampled=False)
+                _state(process, mine, "unsampled")
+            process.ask("off")
+
+
+def _measure_alone(name: str, python: str, found: Measured, cases: Iterable[str]) -> None:
+    """If the contender fails, `found.error` says why."""
+    try:
+        with Process(name, python=python) as process:
+            _measure(process, found, cases)
+            _states(process, found)
+        with Process(name, python=python, sampled=False) as process:
+            _state(process, found, "unsampled")
+    except WorkerError as error:
+        found.error = str(error)
+
+
+def _measure(process: Process, found: Measured, cases: Iterable[str]) -> None:
+    for case in cases:
+        spec = CASES[case]
+        found.counts[case] = process.ask("count", scenario=spec)
+        if spec[1] == "stream":
+            found.counts[case + " long"] = process.ask("count", scenario=[*spec[:2], LONG, *spec[3:]])
+
+
+def _states(process: Process, found: Measured) -> None:
+    process.ask("suppress", on=True)
+    _state(process, found, "suppressed")
+    process.ask("suppress", on=False)
+    process.ask("off")
+    _state(process, found, "after uninstrument")
+
+
+def _state(process: Process, found: Measured, state: str) -> None:
     for case in _STATE_CASES:
-        found.counts[f"{case}, {state}"] = process.ask("count", scenario=CASES[case], repeat=repeat)
-
-
-def measure_all(pythons: dict[str, str], **options: Any) -> dict[str, Measured]:
-    """All counts of the contenders, by name and interpreter; two at a time, as counts do not mind company."""
-    with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda name: measure(name, python=pythons[name], **options), pythons)
-        return dict(zip(pythons, found, strict=True))
+        found.counts[f"{case}, {state}"] = process.ask("count", scenario=CASES[case])
 
 
 def added(measured: Measured, none: Measured, case: str) -> dict[str, dict[str, float]] | None:

@@ -112,7 +112,8 @@ def _of_times(results: dict[str, Any]) -> list[Target]:
 def _of_memory(results: dict[str, Any]) -> list[Target]:
     mine, none = results["memory"]["otel_llm"], results["memory"]["none"]
     growth = [mine[who]["chunk"] - none[who]["chunk"] for who in _WHO]
-    return [_at_most("bytes kept per chunk of an open stream", 0, growth)]
+    # The floor keeps nothing and is found to grow by up to one byte: what else a process does meanwhile.
+    return [_at_most("bytes kept per chunk of an open stream", 1, growth)]
 
 
 def _of_parts(results: dict[str, Any]) -> list[Target]:

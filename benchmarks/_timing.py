@@ -25,6 +25,11 @@ class Timed:
     """So many async calls at once, each kept waiting for a while by the server; 0: one after the other."""
 
     @property
+    def warm(self) -> int:
+        """Calls before the first sample: a stream warms what it needs by itself."""
+        return 1 if self.scenario[1] in {"stream", "embeddings"} else 5
+
+    @property
     def key(self) -> str:
         provider, kind, size, asynchronous = [*self.scenario, *[0, False][len(self.scenario) - 2 :]]
         words = [provider, "async" if asynchronous else "", f"{kind} {size}" if size else kind]
@@ -49,7 +54,7 @@ def measure(timed: Timed, processes: dict[str, Process], say: Callable[[str], No
         return found
 
     for process in processes.values():
-        sample(process, timed.together or 1)
+        sample(process, timed.together or timed.warm)
     calls = timed.together or max(1, round(SAMPLE / sample(none, 1)["cpu"]))
     names = [name for name in processes if name != "none"]
     samples: Samples = {name: [] for name in names} | {f"none:{name}": [] for name in names}

@@ -24,9 +24,19 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """The contender, its providers, and one warm runner per scenario."""
+    """The contender, its providers, and one warm runner per scenario.
+
+    Public methods are the commands: a line's "do" names one and the rest of the line are its keywords.
+    """
 
     def __init__(self, name: str, *, capture: bool, sampled: bool) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._runners: dict[tuple[Any, ...], Runner] = {}
+        self._suppress = False
+        self.on(name=name, capture=capture, sampled=sampled)
+
+    def on(self, *, name: str, capture: bool = False, sampled: bool = True) -> None:
+        """Switch a contender on, with providers of its own."""
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
         from opentelemetry.sdk.trace import TracerProvider
@@ -37,11 +47,11 @@ class Worker:
         provider = TracerProvider(sampler=ALWAYS_ON if sampled else ALWAYS_OFF, shutdown_on_exit=False)
         provider.add_span_processor(self.spans)
         self.reader = InMemoryMetricReader()
-        self.loop = asyncio.new_event_loop()
-        self._runners: dict[tuple[Any, ...], Runner] = {}
         meters = MeterProvider([self.reader], shutdown_on_exit=False)
         self._off = self.contender.on(Setting(provider, meters, capture))
-        self._suppress = False
+        # What is loaded stays: the collection before each sample need not look at it.
+        gc.collect()
+        gc.freeze()
 
     def runner(self, spec: list[Any]) -> Runner:
         key = tuple(spec)
@@ -59,8 +69,6 @@ class Worker:
         with suppress_instrumentation():
             yield
 
-    # The commands. Each is named by the "do" of its line and takes the rest as keywords.
-
     def off(self) -> None:
         """Switch the contender off, in the middle of the process's life."""
         self._off()
@@ -69,7 +77,7 @@ class Worker:
         """Make all calls from now on within `suppress_instrumentation()`, or no longer."""
         self._suppress = on
 
-    def count(self, *, scenario: list[Any], repeat: int = 5) -> Any:
+    def count(self, *, scenario: list[Any], repeat: int = 1) -> Any:
         runner = self.runner(scenario)
         with self._context():
             return count(runner.once, Owners(self.contender.packages), repeat=repeat)

@@ -15,6 +15,7 @@ PROVIDERS = ("openai", "anthropic")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(400),
     pytest.mark.skipif(
         not (ROOT / "benchmarks").is_dir(), reason="the benchmarks are not in this distribution"
     ),
@@ -49,7 +50,7 @@ def counts() -> Counts:
         text=True,
         cwd=ROOT,
         check=False,
-        timeout=110,
+        timeout=360,
     )
     found = json.loads(done.stdout)
     assert {name: each["error"] for name, each in found.items()} == dict.fromkeys(
