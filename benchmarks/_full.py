@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import _counts, _imports, _parts, _timing
+from . import _counts, _imports, _parts, _prices, _timing
 from ._process import Process, WorkerError
 from ._timing import Timed
 from ._venvs import BENCH, SHARED, InstallError, python_for, versions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RESULTS = BENCH / "results.json"
 _NOTHING_TO_IMPORT = {"none", "floor", "floor_tpoc", "otel_llm_no_chunks", "anthropic_native"}
-SECTIONS = ("counts", "emits", "time", "memory", "imports", "parts")
+SECTIONS = ("counts", "emits", "time", "memory", "imports", "parts", "prices")
 VECTORS = 2048
 
 _PROVIDERS = ("openai", "anthropic")
@@ -189,6 +189,10 @@ def _part(_pythons: dict[str, str], results: dict[str, Any]) -> None:
     results["parts"] = _parts.measure()
 
 
+def _price(_pythons: dict[str, str], results: dict[str, Any]) -> None:
+    results["prices"] = _prices.measure()
+
+
 _SECTIONS: dict[str, Callable[[dict[str, str], dict[str, Any]], None]] = {
     "counts": _count,
     "emits": _emit,
@@ -196,4 +200,5 @@ _SECTIONS: dict[str, Callable[[dict[str, str], dict[str, Any]], None]] = {
     "memory": _memory,
     "imports": _import,
     "parts": _part,
+    "prices": _price,
 }

@@ -312,9 +312,21 @@ def _parts_alone(results: Results) -> str:
     return "### Parts by themselves\n\nCPU microseconds in a tight loop.\n\n" + _table(("", "µs"), rows)
 
 
+def _price_list(results: Results) -> str:
+    rows = [
+        (name, f"{calls:,.0f}", f"{opcodes:,.0f}") for name, (calls, opcodes) in results["prices"].items()
+    ]
+    return (
+        "### What the OpenTelemetry SDK asks for each step\n\n"
+        "Deterministic, and the larger part of every figure above: the SDK alone, without a call.\n\n"
+        + _table(("", "function calls", "bytecodes"), rows)
+    )
+
+
 _SECTIONS: tuple[tuple[tuple[str, ...], Callable[[Results], str]], ...] = (
     (("counts", "time", "memory", "imports", "parts"), _targets),
     (("counts",), _counted),
+    (("prices",), _price_list),
     (("time",), _calls),
     (("time",), _streams),
     (("counts", "time"), _states),
