@@ -7,7 +7,9 @@ A door that the installed SDK lacks is left out of the matrix (`lacking` says wh
 from __future__ import annotations
 
 import importlib
+import ssl
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,8 +44,16 @@ class Door:
         return self.name
 
 
+TLS = ssl.create_default_context()
+"""Made once: each client makes its own otherwise, which takes longer than a test."""
+
+
 def client(sdk: str, server: Any, *, asynchronous: bool, **options: Any) -> Any:
+    """A client of the SDK against the fake provider, with the SDK's own kind of HTTP client."""
     module = importlib.import_module(sdk)
+    http = module.DefaultAsyncHttpxClient if asynchronous else module.DefaultHttpxClient
+    timeout = {"timeout": options["timeout"]} if "timeout" in options else {}
+    options.setdefault("http_client", http(verify=TLS, **timeout))
     if sdk == "openai":
         cls = module.AsyncOpenAI if asynchronous else module.OpenAI
         return cls(api_key="sk-SECRET", base_url=server.openai_url, **options)
@@ -53,14 +63,18 @@ def client(sdk: str, server: Any, *, asynchronous: bool, **options: Any) -> Any:
 
 def lacking(door: Door) -> str | None:
     """Why the installed SDK does not have `door`; None if it does."""
-    module = importlib.import_module(door.sdk)
-    made = (module.OpenAI if door.sdk == "openai" else module.Anthropic)(api_key="none")
-    there: Any = made
+    module, there = _sample(door.sdk)
     for part in door.needs.split("."):
         there = getattr(there, part, None)
         if there is None:
             return f"{door.sdk} {module.__version__} has no {door.needs}"
     return None
+
+
+@cache
+def _sample(sdk: str) -> tuple[Any, Any]:
+    module = importlib.import_module(sdk)
+    return module, (module.OpenAI if sdk == "openai" else module.Anthropic)(api_key="none")
 
 
 DOORS: tuple[Door, ...] = (
