@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import gzip
 import http.client
 import json
@@ -430,12 +432,41 @@ def test_stopping_ends_streams_that_hang() -> None:
         server.start()
 
 
+def test_stopping_while_clients_connect_leaves_nothing_open() -> None:
+    """A socket or a task that was left would be a warning when it is collected, and warnings are errors."""
+    for i in range(10):
+        server = FakeProvider().start()
+        server.reply(Reply(hang_after=1))
+        where = ("127.0.0.1", urlsplit(server.url).port or 0)
+        clients: list[socket.socket] = []
+
+        def connect(where: tuple[str, int] = where, clients: list[socket.socket] = clients) -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(30):
+                    clients.append(socket.create_connection(where, timeout=5))
+                    body = b'{"stream":true}'
+                    clients[-1].sendall(
+                        b"POST /chat/completions HTTP/1.1\r\ncontent-length: 15\r\n\r\n" + body
+                    )
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        if i % 2:
+            server.wait_for(1)
+        server.stop()
+        assert server.open_connections == 0
+        thread.join()
+        for client in clients:
+            client.close()
+    gc.collect()
+
+
 def test_stopping_what_was_not_started_does_nothing() -> None:
     FakeProvider().stop()
 
 
 def test_a_taken_port_is_an_error(fake_provider: FakeProvider) -> None:
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="ddress already in use"):
         FakeProvider(port=urlsplit(fake_provider.url).port or 0).start()
 
 
@@ -480,6 +511,19 @@ def test_the_program_serves_until_its_input_ends() -> None:
         assert answer["choices"][0]["message"]["content"] == "word1 word2"
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_the_program_ends_when_it_is_told_to(fake_provider: FakeProvider) -> None:
+    command = [sys.executable, "-m", "otel_llm.testing.server"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    taken = [*command, "--port", fake_provider.url.rpartition(":")[2]]
+    done = subprocess.run(taken, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ddress already in use" in done.stderr
 
 
 def test_importing_it_needs_the_standard_library_alone() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import socket
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Self
@@ -62,6 +64,7 @@ class FakeProvider:
         self._thread.start()
         ready.wait()
         if self._failure is not None:
+            self._stopped = True
             raise self._failure
         return self
 
@@ -90,26 +93,29 @@ class FakeProvider:
 
     def _run(self, ready: threading.Event) -> None:
         try:
-            asyncio.run(self._serve(ready))
-        except BaseException as error:  # noqa: BLE001 - raised by start(), in the thread that can act on it
+            # Not the platform's default loop: on Windows that one cannot watch a listening socket.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._serve(ready))
+        except BaseException as error:  # noqa: BLE001 - start() and stop() raise it where it can be acted on
             self._failure = error
         finally:
             ready.set()
 
     async def _serve(self, ready: threading.Event) -> None:
-        server = await asyncio.start_server(
-            self._accept, "127.0.0.1", self._port, backlog=_BACKLOG, limit=_LIMIT
-        )
-        self._port = server.sockets[0].getsockname()[1]
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        ready.set()
-        await self._stopping.wait()
-        server.close()
+        # Accepting by hand: asyncio's own server loses connections that come while it closes.
+        with socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG) as listening:
+            listening.settimeout(0)
+            self._port = listening.getsockname()[1]
+            self._loop.add_reader(listening, self._accept, listening)
+            ready.set()
+            await self._stopping.wait()
+            self._loop.remove_reader(listening)
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        await server.wait_closed()
+        await asyncio.sleep(0)  # a transport that was aborted lets go of its socket in the next turn
 
     @property
     def url(self) -> str:
@@ -169,20 +175,37 @@ class FakeProvider:
             self._requests.clear()
             self._script.clear()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            accepted, _ = listening.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # the client went while it waited
         self._accepted += 1
-        task = asyncio.get_running_loop().create_task(self._connection(reader, writer, self._accepted))
+        task = asyncio.get_running_loop().create_task(self._connection(accepted, self._accepted))
         self._connections.add(task)
-        task.add_done_callback(self._gone)
+        task.add_done_callback(functools.partial(self._gone, accepted))
 
-    def _gone(self, task: asyncio.Task[None]) -> None:
+    def _gone(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        accepted.close()  # for a task that never began; else its transport did
         with self._arrived:
             self._connections.discard(task)
             self._arrived.notify_all()
 
-    async def _connection(
+    async def _connection(self, accepted: socket.socket, number: int) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted, limit=_LIMIT)
+        try:
+            await self._exchanges(reader, writer, number)
+            writer.close()
+            await writer.wait_closed()
+        except OSError:
+            pass  # what is left to send to a client that is gone is not missed
+        finally:
+            writer.transport.abort()  # `stop` waits for no client
+
+    async def _exchanges(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
+        """Requests and their responses until the connection is to end."""
         try:
             while await self._exchange(reader, writer, number):
                 pass
@@ -190,13 +213,8 @@ class FakeProvider:
             write_head(writer, 400, {"content-length": "0", "connection": "close"})
         except (Dropped, ConnectionError, asyncio.IncompleteReadError):
             pass  # the client is gone, or the script says so
-        except asyncio.CancelledError:
-            writer.transport.abort()  # `stop` waits for no client
-            raise
         except Exception as error:  # noqa: BLE001 - `stop` raises it
             self._failure = self._failure or error
-        finally:
-            writer.close()
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int

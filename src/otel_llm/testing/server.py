@@ -33,13 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: done.set())
-    with FakeProvider(port=options.port, keep=_KEEP) as server:
-        server.reply(
-            Reply(chunks=options.chunks, first_delay=options.first_delay, chunk_delay=options.chunk_delay)
-        )
-        print(server.url, flush=True)  # noqa: T201 - what the program is run for
-        threading.Thread(target=_wait_for_end, args=(done,), daemon=True).start()
-        done.wait()
+    server = FakeProvider(port=options.port, keep=_KEEP)
+    server.reply(
+        Reply(chunks=options.chunks, first_delay=options.first_delay, chunk_delay=options.chunk_delay)
+    )
+    try:
+        server.start()
+    except OSError as error:
+        parser.error(str(error))
+    print(server.url, flush=True)  # noqa: T201 - what the program is run for
+    threading.Thread(target=_wait_for_end, args=(done,), daemon=True).start()
+    done.wait()
+    server.stop()
     return 0
 
 
