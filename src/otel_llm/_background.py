@@ -92,8 +92,11 @@ class Worker:
 
     def join(self, timeout: float) -> bool:
         """Wait until what was put before has been done; false if `timeout` seconds were not enough."""
+        if self._thread is None:
+            return True
         done = threading.Event()
-        return not self.put(done.set) or done.wait(timeout)
+        self._queue.put((done.set, ()))
+        return done.wait(timeout)
 
     def stop(self, timeout: float = _LINGER) -> None:
         """Take nothing more, and give what was put before `timeout` seconds."""
