@@ -1,0 +1,114 @@
+"""The anthropic SDK's own spans: never two, and a `traceparent` only of a span that is exported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from doors import MESSAGE
+from opentelemetry import trace
+from otel_llm.testing import Reply
+from scene import instrumented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+anthropic = pytest.importorskip("anthropic")
+pytestmark = pytest.mark.skipif(
+    not hasattr(anthropic._base_client, "start_api_call_span"), reason="this anthropic makes no spans itself"
+)
+
+
+@pytest.fixture(params=["replace", "adopt", "coexist"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def _client(telemetry: Any, make: Callable[..., Any], **option: Any) -> Any:
+    option = {"tracer_provider": telemetry.tracer_provider, **option}
+    return make("anthropic", max_retries=2, open_telemetry=option)
+
+
+@pytest.fixture
+def in_mode(mode: str) -> Iterator[Any]:
+    with instrumented(anthropic_native=mode) as telemetry:
+        yield telemetry
+
+
+def _traceparent(server: Any) -> list[str | None]:
+    return [request.headers.get("traceparent") for request in server.requests]
+
+
+def _id(span: Any) -> str:
+    return trace.format_span_id(span.context.span_id)
+
+
+class TestSpans:
+    def test_of_a_call(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+        _client(in_mode, make).messages.create(**MESSAGE)
+        names = {"replace": ["chat claude-test-1"], "adopt": ["anthropic.messages.create"]}
+        spans = in_mode.spans()
+        if mode == "coexist":
+            assert {span.name for span in spans} == {"chat claude-test-1", "anthropic.messages.create"}
+            return
+        assert [span.name for span in spans] == names[mode]
+        assert spans[0].attributes["gen_ai.usage.input_tokens"] == 12
+        assert spans[0].attributes["otel_llm.outcome"] == "completed"
+
+    @pytest.mark.parametrize("how", ["read", "closed"])
+    def test_of_a_stream(self, how: str, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+        server.reply(Reply(chunks=20, chunk_delay=0.002))
+        with _client(in_mode, make).messages.create(**MESSAGE, stream=True) as stream:
+            for _ in stream:
+                if how == "closed":
+                    break
+        expected = "completed" if how == "read" else "closed"
+        ours = [span for span in in_mode.spans() if "otel_llm.outcome" in span.attributes]
+        assert [span.attributes["otel_llm.outcome"] for span in ours] == [expected]
+        assert len(in_mode.spans()) == (2 if mode == "coexist" else 1)
+
+    def test_of_an_error(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+        server.reply(Reply.error(400))
+        with pytest.raises(anthropic.BadRequestError):
+            _client(in_mode, make).messages.create(**MESSAGE)
+        assert len(in_mode.spans()) == (2 if mode == "coexist" else 1)
+        for span in in_mode.spans():
+            assert span.status.status_code.name == "ERROR"
+
+    def test_a_call_that_is_no_inference_keeps_the_sdks_span(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+        _client(in_mode, make).messages.count_tokens(model="claude-test-1", messages=MESSAGE["messages"])
+        assert [span.name for span in in_mode.spans()] == ["anthropic.messages.count_tokens"]
+
+    def test_tracing_that_the_user_switched_off_stays_off(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+        one = make("anthropic", open_telemetry=False)
+        one.messages.create(**MESSAGE)
+        assert [span.name for span in in_mode.spans()] == ["chat claude-test-1"]
+        assert _traceparent(server) == [None]
+
+
+class TestPropagation:
+    def test_the_clients_setting_decides_and_it_carries_the_exported_span(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
+        server.script(Reply.error(429, retry_after_ms=10))
+        _client(in_mode, make).messages.create(**MESSAGE)
+        exported = {_id(span) for span in in_mode.spans()}
+        sent = _traceparent(server)
+        assert len(sent) == 2
+        assert {value.split("-")[2] for value in sent if value} <= exported
+        assert all(sent)
+
+    def test_switched_off_nothing_is_sent(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+        _client(in_mode, make, propagation=False).messages.create(**MESSAGE)
+        assert _traceparent(server) == [None]
+
+    def test_openai_sends_none_unless_the_host_is_allowed(self, server: Any, make: Callable[..., Any]) -> None:
+        with instrumented():
+            make("openai").chat.completions.create(model="m", messages=[])
+        with instrumented(propagate_hosts=["127.0.0.1"]) as telemetry:
+            make("openai").chat.completions.create(model="m", messages=[])
+            span = telemetry.span()
+        first, second = _traceparent(server)
+        assert first is None
+        assert second is not None
+        assert second.split("-")[2] == _id(span)
