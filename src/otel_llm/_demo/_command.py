@@ -108,6 +108,7 @@ def _environment(provider: FakeProvider, endpoint: str, more: Mapping[str, str])
         **hosts,
         "OPENAI_API_KEY": "none",
         "ANTHROPIC_API_KEY": "none",
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # models of the demo grow old
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         "OTEL_SERVICE_NAME": "travel-assistant",

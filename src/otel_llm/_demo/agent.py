@@ -89,7 +89,7 @@ def plan(openai: OpenAI, anthropic: Anthropic, city: str) -> str:
 
         # A second opinion, by a model that thinks first.
         anthropic.messages.create(
-            model="claude-sonnet-4-5",
+            model="claude-sonnet-5-5",
             max_tokens=2048,
             thinking={"type": "enabled", "budget_tokens": 1024},
             system="You check travel plans.",
@@ -102,7 +102,7 @@ def plan(openai: OpenAI, anthropic: Anthropic, city: str) -> str:
 
         # The first words are enough for a title: the rest of the answer is never read.
         with anthropic.messages.create(
-            model="claude-haiku-4-5",
+            model="claude-haiku-5-5",
             max_tokens=512,
             messages=[{"role": "user", "content": f"A title for this: {answer}"}],
             stream=True,
