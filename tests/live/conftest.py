@@ -203,10 +203,16 @@ def live() -> Iterator[Live]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Live]:
-    """A server that the tests of a module share: for those that leave nothing behind."""
+def _shared_server() -> Iterator[Live]:
     with running() as found:
         yield found
+
+
+@pytest.fixture
+def shared(_shared_server: Live) -> Iterator[Live]:
+    """A server that the tests of a module share: for those that leave nothing behind."""
+    with ExitStack() as stack:
+        yield Live(_shared_server.server, stack)
 
 
 @pytest.fixture

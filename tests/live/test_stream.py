@@ -111,18 +111,14 @@ def test_the_first_frame_is_history_at_once_and_frames_have_their_schema(live: A
 
 def test_command_line_of_websockets_prints_history_first(shared: Any) -> None:
     url = shared.http.url.replace("http", "ws") + "/metrics/stream"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "websockets", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
+    command = [sys.executable, "-m", "websockets", url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         text = ""
         while "historical_data" not in text:
             text += process.stdout.read(1)
-        assert "metrics_update" not in text
-    finally:
         process.kill()
-        process.communicate()
+    assert "metrics_update" not in text
 
 
 @pytest.mark.parametrize("interval", [0.1, 0.75])
@@ -337,12 +333,11 @@ def test_clients_that_leave_are_forgotten(live: Any, tools: Any) -> None:
         "c=[connect(sys.argv[1]) for _ in range(20)]\nprint('ready',flush=True)\ntime.sleep(60)"
     )
     url = live.http.url.replace("http", "ws") + "/metrics/stream"
-    process = subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    assert live.server.active_connections == 20
-    process.kill()
-    process.communicate()
+    with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert live.server.active_connections == 20
+        process.kill()
     tools.until(lambda: live.server.active_connections == 0, timeout=5)
 
 

@@ -70,7 +70,7 @@ def detail_of(
         "attributes": {
             key: value
             for key, value in attributes.items()
-            if key not in KNOWN and not key.startswith(PREFIXES)
+            if key not in KNOWN and not key.startswith(PREFIXES) and _modality(key) is None
         },
     }
 
@@ -87,19 +87,22 @@ def _parameters(attributes: Mapping[str, Any], invocation: dict[str, Any]) -> di
     return found
 
 
+def _modality(key: str) -> str | None:
+    """A count by modality, by its short name: `gen_ai.usage.text.input_tokens` is `text.input`."""
+    if not key.startswith(("gen_ai.usage.", "otel_llm.usage.")) or not key.endswith("_tokens"):
+        return None
+    name = key.split(".usage.", 1)[1].removesuffix("_tokens")
+    if not name.startswith(("text.", "image.", "audio.", "video.", "document.")):
+        return None
+    return name.removesuffix(".input") if ".cache" in name else name
+
+
 def _modalities(attributes: Mapping[str, Any]) -> dict[str, int]:
-    """Token counts by modality: `gen_ai.usage.text.input_tokens`, or ours of that shape, is `text.input`."""
-    found: dict[str, int] = {}
-    for key, value in attributes.items():
-        if (
-            key.startswith(("gen_ai.usage.", "otel_llm.usage."))
-            and key.endswith("_tokens")
-            and (tokens := count(value))
-        ):
-            name = key.split(".usage.", 1)[1].removesuffix("_tokens")
-            if name.startswith(("text.", "image.", "audio.", "video.", "document.")):
-                found[name.removesuffix(".input") if ".cache" in name else name] = tokens
-    return found
+    return {
+        name: tokens
+        for key, value in attributes.items()
+        if (name := _modality(key)) is not None and (tokens := count(value)) is not None
+    }
 
 
 def _rate_limit(attributes: Mapping[str, Any]) -> dict[str, Any] | None:

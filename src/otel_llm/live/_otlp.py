@@ -121,6 +121,8 @@ def _from_json(signal: Signal, body: bytes) -> Any:
     request = signal.request()
     try:
         message = loads(body)
+        if not is_dict(message):
+            raise BadBody("not an object")
         _ids_to_base64(message)
         json_format.ParseDict(message, request, ignore_unknown_fields=True)
     except (ValueError, json_format.ParseError, RecursionError, TypeError, AttributeError, OverflowError):
