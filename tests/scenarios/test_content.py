@@ -93,10 +93,14 @@ class TestEveryDoor:
             else:
                 use(door, make(door.sdk))
             span = telemetry.span()
-            (event,) = details(telemetry)
             content = on_span(span)
-            assert on_event(event) == content
             assert content["input"] == ASKED
+            if door.operation == "embeddings":
+                assert content.keys() == {"input"}
+                assert details(telemetry) == []
+                return
+            (event,) = details(telemetry)
+            assert on_event(event) == content
             expected = _expected(door)
             output = content.get("output")
             if expected is not None and door.sdk == "anthropic":

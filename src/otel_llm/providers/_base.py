@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from .._operation import Content, Operation
 
-__all__ = ["NOTHING", "Accumulator", "Endpoint", "OutputAccumulator", "Provider", "fields", "whole", "words"]
+__all__ = ["LARGEST", "NOTHING", "Accumulator", "Endpoint", "OutputAccumulator", "Provider", "fields", "whole", "words"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+LARGEST = 2**63
+"""Counts from here on have no place in OTLP."""
 
 
 def fields(body: object) -> Mapping[str, Any]:
@@ -30,8 +33,8 @@ def fields(body: object) -> Mapping[str, Any]:
 
 
 def whole(value: object) -> int | None:
-    """A count as sent: an int that is not negative and not a bool, else None."""
-    return value if type(value) is int and value >= 0 else None
+    """A count as sent: an int that is no bool, not negative and not beyond 63 bits, else None."""
+    return value if type(value) is int and 0 <= value < LARGEST else None
 
 
 def words(value: object) -> str | None:
