@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KindProcessor", "KindSampler", "draw"]
 
-_DRAWN_BITS = 64
+_LOW = (1 << 64) - 1
+_EXACT_BITS = 53  # as many as a float holds
 
 
 def draw(trace_id: int) -> float:
@@ -53,7 +54,7 @@ def draw(trace_id: int) -> float:
 
     It is made of the same bits as by the SDK's `TraceIdRatioBased`: both agree about a trace, everywhere.
     """
-    return (trace_id & ((1 << _DRAWN_BITS) - 1)) / (1 << _DRAWN_BITS)
+    return ((trace_id & _LOW) >> (64 - _EXACT_BITS)) / (1 << _EXACT_BITS)
 
 
 class KindSampler(Sampler):
