@@ -159,6 +159,22 @@ def exception(error: ErrorInfo) -> dict[str, Any]:
     return attributes
 
 
+def longest(span: Any) -> int | None:
+    """The most characters that `span` keeps of an attribute's value; None is no limit, or not known."""
+    limit = getattr(getattr(span, "_limits", None), "max_span_attribute_length", None)
+    return limit if isinstance(limit, int) else None
+
+
+def within(span: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """As many of `attributes` as `span` has room for, the first ones.
+
+    The SDK's span makes room for a new attribute by dropping its oldest one, which is what the call is about.
+    """
+    limit = getattr(getattr(span, "_limits", None), "max_span_attributes", None)
+    room = limit - len(span.attributes) if isinstance(limit, int) else len(attributes)
+    return attributes if room >= len(attributes) else dict(list(attributes.items())[: max(room, 0)])
+
+
 class _Capped:
     """Values that may stand on metrics: the first 200 of their kind, `_OTHER` from then on."""
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._operation import ErrorInfo, Outcome
 from .errors import classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["describe", "outcome_of", "said"]
 
@@ -49,8 +52,14 @@ def _class_name(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def describe(error: BaseException, *, content: bool = False) -> ErrorInfo:
-    """The facts of `error`; its text and stack trace only when `content` is captured, as they may quote it."""
+def describe(
+    error: BaseException, *, text: Callable[[str, tuple[str, ...]], str | None] | None = None
+) -> ErrorInfo:
+    """The facts of `error`.
+
+    Its text and stack trace may quote content or a key: they are what `text` makes of them, and left out without it.
+    `text` is given a text and the secrets that the failed request carried.
+    """
     cls = type(error)
     facts: dict[str, Any] = getattr(error, "__dict__", {})
     status = facts.get("status_code")
@@ -58,6 +67,7 @@ def describe(error: BaseException, *, content: bool = False) -> ErrorInfo:
     code = _provider_code(facts)
     name = _class_name(cls)
     kind = classify(cls, status=status, code=code, message=str(error))
+    secrets = _secrets(facts) if text else ()
     return ErrorInfo(
         type=code or ("timeout" if kind.category == "timeout" else name),
         exception=name,
@@ -65,9 +75,18 @@ def describe(error: BaseException, *, content: bool = False) -> ErrorInfo:
         status=status,
         category=kind.category,
         retryable=kind.retryable,
-        message=str(error) if content else None,
-        stacktrace="".join(traceback.format_exception(error)) if content else None,
+        message=text(str(error), secrets) if text else None,
+        stacktrace=text("".join(traceback.format_exception(error)), secrets) if text else None,
     )
+
+
+def _secrets(facts: dict[str, Any]) -> tuple[str, ...]:
+    """The values of the headers of the failed request that authenticate it."""
+    headers: Any = getattr(facts.get("request") or facts.get("_request"), "headers", None)
+    if headers is None:
+        return ()
+    values = (headers.get(name) for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key"))
+    return tuple(value.rpartition(" ")[2] for value in values if isinstance(value, str))
 
 
 def said(code: str | None) -> ErrorInfo:

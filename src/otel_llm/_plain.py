@@ -9,15 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, time
-from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
-from urllib.parse import unquote_to_bytes
-from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +23,13 @@ _MAX_DEPTH = 48
 _NESTED = "a cycle, or nested too deeply"
 _LARGEST = 2**63
 _PRINTABLE_BITS = 2000  # Python refuses to print integers of more than some thousand digits
-_PRINTABLE = (date, time, Decimal, UUID, PurePath)
+_PRINTABLE = frozenset(
+    {"datetime.date", "datetime.datetime", "datetime.time", "decimal.Decimal", "uuid.UUID"}
+    | {"pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath"}
+)
+"""Classes of the standard library whose text says it all; by name, so that none is imported for it."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+[;,]")
+_DATA_URL = r"data:[\w.+-]+/[\w.+-]+[;,]"
 _MIME_KEYS = ("media_type", "mime_type", "mimeType")
 
 
@@ -64,6 +63,8 @@ def from_url(url: str, modality: str | None = None) -> dict[str, Any]:
     mime_type, *parameters = header.split(";")
     if "base64" in parameters:
         return blob(payload, mime_type or None, modality)
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - rarely needed
+
     return blob(unquote_to_bytes(payload), mime_type or "text/plain", modality)
 
 
@@ -107,7 +108,7 @@ def plain(value: Any, _path: tuple[int, ...] = ()) -> Any:
     Binary data in it (bytes, `data:` URLs, base64 beside its MIME type) becomes a `blob` part.
     """
     if value.__class__ is str:
-        return from_url(value) if value[:5] == "data:" and _DATA_URL.match(value) else value
+        return from_url(value) if value[:5] == "data:" and re.match(_DATA_URL, value) else value
     if value is None or value is True or value is False:
         return value
     if is_list(value):
@@ -147,7 +148,9 @@ def _scalar(value: Any) -> Any:
         return real if isfinite(real) else str(real)
     if isinstance(value, bytes | bytearray):
         return blob(bytes(value), "application/octet-stream")
-    return str(value) if isinstance(value, _PRINTABLE) else omitted(_class_name(value))
+    cls: Any = value.__class__
+    known = f"{cls.__module__}.{cls.__qualname__}" in _PRINTABLE
+    return str(value) if known else omitted(_class_name(value))
 
 
 def str_of(key: object) -> str:

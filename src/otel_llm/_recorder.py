@@ -32,13 +32,14 @@ from ._version import __version__
 from .semconv import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
 
+    from ._capture import Capture
     from ._config import Config
-    from ._operation import ErrorInfo
+    from ._operation import Content, ErrorInfo
     from .providers._base import Accumulator, Endpoint
 
 __all__ = ["Recorder", "Recording", "bury", "current", "drain", "free", "open_recordings"]
@@ -139,6 +140,7 @@ class Recording:
         "accumulator",
         "adopting",
         "attributes",
+        "capture",
         "context",
         "ended",
         "endpoint",
@@ -168,6 +170,8 @@ class Recording:
         self.http: Any = None
         """The SDK's HTTP response, until the call returns."""
         self.accumulator: Accumulator | None = None
+        self.capture: Capture | None = None
+        """Collects the call's content, where that goes somewhere."""
         self.gaps: list[float] | None = None
         self._last = 0.0
         self.sent = 0.0
@@ -220,6 +224,8 @@ class Recording:
         op.stream_stats = StreamStats()
         if self.endpoint is not None and self.endpoint.accumulator is not None:
             self.accumulator = self.endpoint.accumulator(op)
+        if self.capture is not None:
+            self.capture.stream()
         if self.recorder.chunk_metrics:
             self.gaps = []
 
@@ -243,6 +249,8 @@ class Recording:
             stats.bytes += self.accumulator.add(chunk)
         if listeners.chunk:
             tell(listeners.chunk, op, chunk, now)
+        if self.capture is not None:
+            self.capture.chunk(chunk)
 
     def response(self, body: object) -> None:
         """Read the facts of a response that was received whole; an odd one costs facts, not the span."""
@@ -251,6 +259,8 @@ class Recording:
                 self.endpoint.response(self.op, body)
             except Exception as error:  # noqa: BLE001
                 _guard.caught(error)
+            if self.capture is not None:
+                self.capture.response(body)
 
     def let_go(self) -> Outcome:
         """The outcome of a stream that nobody will read any more."""
@@ -299,6 +309,8 @@ class Recorder:
         self.kinds = kinds = semconv.groups(config.metrics, chunk_metrics=config.chunk_metrics)
         self.metrics = tuple(convention.metrics(meter, kinds=kinds) for convention in self.conventions)
         self.chunk_metrics = "chunks" in kinds
+        self.upload = _completion_hook(config)
+        self.captures = config.capture_content != "no_content" or self.upload is not None
 
     def start(
         self, op: Operation, endpoint: Endpoint | None, context: Context, *, adopting: bool = False
@@ -318,6 +330,14 @@ class Recorder:
         if session is not None:
             _in_session(op, session)
         recording = Recording(self, op, endpoint, context, adopting=adopting)
+        chosen = context.get(_options.OPTIONS)
+        if (self.captures or chosen is not None) and (
+            adopting or self.upload is not None or recording.span.is_recording()
+        ):
+            from ._capture import begin  # noqa: PLC0415 - only who captures content needs it
+
+            asked = None if chosen is None else chosen.capture_content
+            recording.capture = begin(self.config, asked, endpoint, self.upload)
         _open.add(recording)
         if listeners.start:
             tell(listeners.start, op)
@@ -367,12 +387,18 @@ class Recorder:
                 _settle(recording, op, error)
         except Exception as mistake:  # noqa: BLE001
             _guard.caught(mistake)
+        span = recording.span
+        content = None
+        if recording.capture is not None and (span.is_recording() or self.upload is not None):
+            content = recording.capture.settle(op, span, longest=_attributes.longest(span))
         if listeners.finish:
             tell(listeners.finish, op)
-        span = recording.span
         try:
             if span.is_recording():
-                span.set_attributes(_attributes.end(op, self.conventions))
+                attributes = _attributes.end(op, self.conventions)
+                if content is not None:
+                    attributes = _attributes.within(span, {**attributes, **content.on_span})
+                span.set_attributes(attributes)
                 if op.error is not None:
                     span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
         except Exception as mistake:  # noqa: BLE001
@@ -391,9 +417,25 @@ class Recorder:
             _guard.caught(mistake)
         if op.error is not None and op.error.exception:
             self._exception(recording, op, op.error)
+        if content is not None and content.on_event:
+            self._details(recording, op, content.on_event)
         op.freeze()
         if listeners.end:
             tell(listeners.end, op)
+
+    @_guard.guarded
+    def _details(self, recording: Recording, op: Operation, content: Mapping[str, Any]) -> None:
+        """The event that carries the content as structures, beside all that the span says of the call."""
+        self.logger.emit(
+            LogRecord(
+                timestamp=time_ns(),
+                context=recording.context,
+                severity_number=SeverityNumber.DEBUG,
+                severity_text="DEBUG",
+                attributes={**_attributes.start(op), **_attributes.end(op, self.conventions), **content},
+                event_name=names.DETAILS_EVENT,
+            )
+        )
 
     @_guard.guarded
     def _exception(self, recording: Recording, op: Operation, error: ErrorInfo) -> None:
@@ -413,11 +455,19 @@ class Recorder:
 def _settle(recording: Recording, op: Operation, error: BaseException | None) -> None:
     """Decide between an error and none, and take in what a stream knows only at its end."""
     if error is not None and op.outcome is Outcome.FAILED:
-        op.error = describe(error)
+        op.error = describe(error, text=None if recording.capture is None else recording.capture.error_text)
     elif op.error is not None:
         op.outcome = Outcome.FAILED
     if recording.accumulator is not None:
         recording.accumulator.finish()
+
+
+def _completion_hook(config: Config) -> Callable[[Content, Any], Content] | None:
+    if config.completion_hook is None or config.content_off:
+        return None
+    from ._upload import load  # noqa: PLC0415 - only who has a hook needs it
+
+    return load(config.completion_hook)
 
 
 def _in_session(op: Operation, session: _options.Session) -> None:

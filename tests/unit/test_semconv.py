@@ -31,6 +31,7 @@ EXTRA = {
     names.REQUEST_STREAM: "fetching can stream",
     names.TIME_TO_FIRST_CHUNK: "fetching can stream",
     names.OPENAI_SYSTEM_FINGERPRINT: "in the fetched response where the first answer had it",
+    names.INPUT_MESSAGES: "the input of embeddings has no name of its own",
 }
 # What no request and no response tells.
 UNKNOWABLE = {

@@ -225,11 +225,13 @@ class StainlessDriver:
             server_port=known.port,
             known_host=answerer.known,
         )
-        _asked(endpoint, op, options)
+        body = _asked(endpoint, op, options)
         op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
         recording = recorder.start(op, endpoint, context, adopting=self._native.adopts(recorder, client, options))
         if recording is None:
             return None
+        if recording.capture is not None:
+            recording.capture.request(body)
         if op.stream:
             recording.stream()
         recording.propagate = known.propagate
@@ -294,8 +296,8 @@ class StainlessDriver:
 
 
 @_guard.guarded
-def _asked(endpoint: Endpoint, op: Operation, options: Any) -> None:
-    """Read the request; what an odd body does to us costs attributes, not the span."""
+def _asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
+    """Read the request and return its body; what an odd body does to us costs attributes, not the span."""
     body = options.json_data
     if options.extra_json:
         body = {**body, **options.extra_json} if isinstance(body, dict) else options.extra_json
@@ -303,6 +305,7 @@ def _asked(endpoint: Endpoint, op: Operation, options: Any) -> None:
         op.response_id = options.url.partition("?")[0].rpartition("/")[2]
     elif isinstance(body, dict):
         endpoint.request(op, body)
+    return body
 
 
 @_guard.guarded

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._operation import Server, Usage
+from . import _anthropic_content
 from ._base import NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import ANTHROPIC as FINISH
 from ._parameters import Table, collect, effort, floating, integer, stops
@@ -151,6 +152,9 @@ MESSAGES = Endpoint(
     request=_request,
     response=_response,
     accumulator=MessageStream,
+    content=_anthropic_content.messages,
+    output=_anthropic_content.message_output,
+    output_accumulator=_anthropic_content.MessageOutput,
 )
 
 
@@ -180,6 +184,9 @@ COMPLETE = Endpoint(
     request=_request,
     response=_response,
     accumulator=CompletionStream,
+    content=_anthropic_content.prompt,
+    output=_anthropic_content.completion_output,
+    output_accumulator=_anthropic_content.CompletionOutput,
 )
 
 ANTHROPIC = Provider(

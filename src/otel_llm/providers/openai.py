@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._failure import said
 from .._operation import Server, Usage
-from ._base import NOTHING, Endpoint, Provider, fields, whole, words
+from . import _openai_content, _responses_content
+from ._base import LARGEST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
 from ._finish import RESPONSES as RESPONSES_FINISH
 from ._parameters import Table, collect, effort, floating, integer, several, stops, text
@@ -112,10 +113,10 @@ def usage_of(value: object) -> Usage | None:
     get = counts.get
     usage = Usage()
     number = get("prompt_tokens", get("input_tokens"))
-    if type(number) is int:
+    if type(number) is int and 0 <= number < LARGEST:
         usage.input = number
     number = get("completion_tokens", get("output_tokens"))
-    if type(number) is int:
+    if type(number) is int and 0 <= number < LARGEST:
         usage.output = number
     if usage.input is None and usage.output is None:
         return None
@@ -132,7 +133,7 @@ def _details(usage: Usage, details: object, known: Mapping[str, str]) -> None:
     """Set the counts that `known` names; the ones of a modality only where there are any."""
     for key, count in (details if type(details) is dict else getattr(details, "__dict__", NOTHING)).items():
         name = known.get(key)
-        if name is None or type(count) is not int:
+        if name is None or type(count) is not int or not 0 <= count < LARGEST:
             continue
         if "." not in name:
             setattr(usage, name, count)
@@ -393,6 +394,9 @@ CHAT = Endpoint(
     request=_chat_request,
     response=_chat_response,
     accumulator=ChatStream,
+    content=_openai_content.chat,
+    output=_openai_content.chat_output,
+    output_accumulator=_openai_content.ChatOutput,
 )
 COMPLETIONS = Endpoint(
     operation="text_completion",
@@ -400,12 +404,16 @@ COMPLETIONS = Endpoint(
     request=_chat_request,
     response=_chat_response,
     accumulator=ChatStream,
+    content=_openai_content.prompt,
+    output=_openai_content.completion_output,
+    output_accumulator=_openai_content.ChatOutput,
 )
 EMBEDDINGS = Endpoint(
     operation="embeddings",
     path="/v1/embeddings",
     request=_embeddings_request,
     response=_embeddings_response,
+    content=_openai_content.embeddings,
 )
 RESPONSES = Endpoint(
     operation="chat",
@@ -414,6 +422,9 @@ RESPONSES = Endpoint(
     request=_responses_request,
     response=_responses_response,
     accumulator=ResponseStream,
+    content=_responses_content.responses,
+    output=_responses_content.response_output,
+    output_accumulator=_responses_content.ResponseOutput,
 )
 FETCH = Endpoint(
     operation="fetch_response",
@@ -423,6 +434,8 @@ FETCH = Endpoint(
     request=_fetch_request,
     response=_fetch_response,
     accumulator=FetchStream,
+    output=_responses_content.response_output,
+    output_accumulator=_responses_content.ResponseOutput,
 )
 
 OPENAI = Provider(

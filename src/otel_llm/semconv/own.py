@@ -16,7 +16,17 @@ from ._common import modality_attributes, modality_brief
 from ._own_metrics import INSTRUMENTS, LIMITS
 from ._types import Attribute, Event
 
-__all__ = ["EVENTS", "INSTRUMENTS", "POINTS", "SESSION", "SPAN", "STAND_INS"]
+__all__ = ["EMBEDDINGS", "EVENTS", "INSTRUMENTS", "POINTS", "SESSION", "SPAN", "STAND_INS"]
+
+EMBEDDINGS: Final = (
+    Attribute(
+        names.INPUT_MESSAGES,
+        "any",
+        "opt_in",
+        brief="The texts sent, as parts of one message; the conventions give the input of embeddings no name.",
+    ),
+)
+"""What spans of embeddings have besides: an attribute of the conventions that they list for inference only."""
 
 SESSION: Final = (
     Attribute(

@@ -57,7 +57,7 @@ SPANS: Final = (
         "gen_ai.embeddings.client",
         ("embeddings",),
         "client",
-        (*common.COMMON, *common.EMBEDDINGS, common.CONVERSATION, *own.SPAN),
+        (*common.COMMON, *common.EMBEDDINGS, common.CONVERSATION, *own.EMBEDDINGS, *own.SPAN),
         names.REQUEST_MODEL,
         "One request for embeddings.",
     ),
