@@ -58,6 +58,8 @@ CREATE TABLE IF NOT EXISTS usage (
   PRIMARY KEY (date, provider, model)
 ) WITHOUT ROWID;
 """
+_VACUUM: Final = "PRAGMA incremental_vacuum"
+"""To be run as a script: it frees a page per step, and `execute` takes one step only."""
 _VERSION: Final = 1
 _TIDY_EVERY: Final = 60.0
 
@@ -262,9 +264,10 @@ class Keep:
             for table in ("calls", "spans"):
                 sql = f"DELETE FROM {table} WHERE received < ?"  # noqa: S608 - constant names
                 connection.execute(sql, (oldest,))
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
+        connection.executescript(_VACUUM)
         while self._bytes(connection) > self.retention.bytes and self._drop_tenth(connection):
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript(_VACUUM)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @staticmethod
     def _bytes(connection: sqlite3.Connection) -> int:
