@@ -44,7 +44,7 @@ export function chart(spec) {
   const node = h(
     "section",
     { class: "card chart" },
-    h("header", null, h("h3", { title: spec.note }, spec.title), when),
+    h("header", null, h("h2", { title: spec.note }, spec.title), when),
     legend,
     plot,
   );

@@ -5,7 +5,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
+/** @typedef {Node | string | number | null | undefined | false | readonly any[]} Child lists may hold lists */
 
 /**
  * Make an element. Properties: `class`, `on<event>` (a function), `style` (an object of CSS properties, set one by

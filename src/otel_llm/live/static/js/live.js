@@ -10,6 +10,7 @@ import { get, getToken } from "./api.js";
 
 const SILENCE = 6000; // ms without a frame (one comes each second) after which the connection is given up
 const WINDOW = 300; // seconds of points
+const AGAIN = 20; // seconds until all points are asked for again: spans of long calls arrive later than `recent` reaches back
 
 /** @type {Record<Topic, Set<() => void>>} */
 const listeners = { frame: new Set(), state: new Set(), status: new Set(), reload: new Set() };
@@ -66,6 +67,8 @@ let paused = false;
 let attempts = 0;
 let silence = 0;
 let retry = 0;
+/** Seconds since the epoch when all points were last got. */
+let complete = 0;
 /** Frames of the filter before are ignored until `subscribed` arrives. */
 let awaiting = false;
 /** @type {WebSocket | null} */
@@ -132,12 +135,14 @@ function receive(frame) {
   live.cursor = frame.cursor;
   live.spans = frame.spans ?? null;
   if (frame.recent) merge(frame.recent);
+  if (live.at - complete > AGAIN) void loadHistory();
   if (!paused) emit("frame");
 }
 
 /** @param {any} frame the first of a connection */
 function greeted(frame) {
   attempts = 0;
+  complete = frame.timestamp;
   live.points = frame.history;
   setState("live");
   const { endpoint, model } = live.filter;
@@ -167,6 +172,7 @@ function subscribe() {
 
 async function loadHistory() {
   const wanted = live.filter;
+  complete = live.at;
   const { points } = await get("api/history", wanted).catch(() => ({ points: live.points }));
   if (wanted !== live.filter) return;
   live.points = points;

@@ -120,8 +120,9 @@ function drawFooter() {
     const { version, mode, otlp, received, calls: kept, forward, keep } = live.status;
     /** @type {[string, boolean][]} */
     const facts = [[`otel-llm ${version}, ${mode === "receiver" ? "receiver" : "in process"}`, false]];
-    if (otlp?.http) facts.push([`OTLP ${otlp.http}${otlp.grpc ? `, gRPC ${otlp.grpc}` : ""}`, false]);
-    if (mode === "receiver") facts.push([`${count(received.spans)} spans received`, false]);
+    if (otlp.http) facts.push([`OTLP ${otlp.http}`, false]);
+    if (otlp.grpc) facts.push([`gRPC ${otlp.grpc}`, false]);
+    if (otlp.http || otlp.grpc) facts.push([`${count(received.spans)} spans received`, false]);
     if (received.rejected) facts.push([`${count(received.rejected)} rejected`, true]);
     facts.push([`${count(kept.kept)} of ${count(kept.seen)} calls kept${keep ? ` in ${keep.path}` : ""}`, false]);
     if (forward) facts.push([`Forwarded ${count(forward.sent)} to ${forward.url}, ${count(forward.queued)} queued`, false]);

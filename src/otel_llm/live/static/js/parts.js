@@ -117,35 +117,38 @@ export function problem(error, again) {
   return empty("This could not be loaded", h("p", null, error.message), h("button", { type: "button", class: "button", onclick: again }, "Try again"));
 }
 
+/** Whether spans of other programs arrive here. @param {any} status `/api/status` */
+export function receives(status) {
+  return Boolean(status.otlp.http || status.otlp.grpc);
+}
+
 /**
- * What a newcomer sees until the first call has arrived.
+ * What a newcomer sees until the first call has arrived; drawn again only when it says something else, so that the
+ * focus stays.
  *
- * @param {any} status `/api/status`
+ * @param {HTMLElement} node what is filled
+ * @param {any} status `/api/status`, null while it is not known
  */
-export function firstSteps(status) {
-  if (status.mode === "in-process") {
-    return empty(
-      "Waiting for the first call",
-      h("p", null, "This view runs inside your program. A call to a model appears here as soon as it starts."),
-      doctorHint(),
-    );
+export function firstSteps(node, status) {
+  const state = status === null ? "" : !receives(status) ? "in-process" : status.received.spans > 0 ? "arriving" : "waiting";
+  const drawn = /** @type {HTMLElement | null} */ (node.firstElementChild);
+  if (drawn && drawn.dataset.steps === state) return;
+  if (state === "") fill(node);
+  else if (state === "in-process") fill(node, empty("Waiting for the first call", h("p", null, "This view runs inside your program. A call to a model appears here as soon as it starts."), doctorHint()));
+  else if (state === "arriving") {
+    const text = "Spans of other things arrive. Install an instrumentation of your model SDK beside theirs:";
+    fill(node, empty("Spans arrive, but none is a call to a model", h("p", null, text), program(), doctorHint()));
+  } else {
+    // The address under which this page was reached is the one that works from there.
+    const endpoint = (status.otlp.http ?? "http://localhost:4318").replace(/\/\/(127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?=[:/]|$)/, `//${location.hostname}`);
+    const setting = snippet("the setting", `export OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint}`);
+    fill(node, empty("Waiting for the first call", h("p", null, "Point any program that exports OpenTelemetry at this address:"), setting, h("p", null, "A Python program needs no change at all:"), program(), doctorHint()));
   }
-  const endpoint = (status.otlp?.http ?? "http://localhost:4318").replace(/\/\/(127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?=[:/]|$)/, `//${location.hostname}`);
-  const arriving = status.received.spans > 0;
-  return empty(
-    arriving ? "Spans arrive, but none is a call to a model" : "Waiting for the first call",
-    h(
-      "p",
-      null,
-      arriving
-        ? `${status.received.spans} spans were received. Install an instrumentation of your model SDK beside the others:`
-        : "Point any program that exports OpenTelemetry at this address:",
-    ),
-    arriving ? null : snippet("the setting", `export OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint}`),
-    arriving ? null : h("p", null, "A Python program needs no change at all:"),
-    snippet("the commands", 'pip install "otel-llm[otlp]"\nopentelemetry-instrument python app.py'),
-    doctorHint(),
-  );
+  if (node.firstElementChild) /** @type {HTMLElement} */ (node.firstElementChild).dataset.steps = state;
+}
+
+function program() {
+  return snippet("the commands", 'pip install "otel-llm[otlp]"\nopentelemetry-instrument python app.py');
 }
 
 function doctorHint() {

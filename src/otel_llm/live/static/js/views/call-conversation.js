@@ -30,7 +30,7 @@ function notCaptured() {
 
 /** @param {any} one @param {boolean | number} [answer] */
 function message(one, answer) {
-  const role = String(one.role ?? "unknown");
+  const role = one.role || "message";
   const text = one.parts.filter((/** @type {any} */ part) => part.type === "text").map((/** @type {any} */ part) => part.content).join("\n");
   return h(
     "article",
@@ -38,7 +38,7 @@ function message(one, answer) {
     h(
       "header",
       null,
-      h("h4", null, role),
+      h("h3", null, role),
       one.name ? h("span", null, one.name) : null,
       one.finish_reason ? h("span", { class: one.finish_reason === "stop" ? "tag" : "tag warn", title: "Finish reason" }, one.finish_reason) : null,
       text ? copyButton(`the ${role} message`, text) : null,

@@ -34,7 +34,8 @@ function phase(before, after, call) {
   if (after === "first chunk") return { kind: "wait", label: "Until the first token" };
   if (before === "first chunk") return { kind: "flow", label: "Streaming" };
   if (before === "last chunk") return { kind: "rest", label: "Until the end was read" };
-  if (after === "end") return { kind: call.outcome === "failed" ? "bad" : "wait", label: call.stream ? "Until the end" : "Until the response" };
+  if (after === "end" && call.outcome === "failed") return { kind: "bad", label: "Until the error" };
+  if (after === "end") return { kind: "wait", label: call.stream ? "Until the end" : "Until the response" };
   return { kind: "rest", label: `${before} to ${after}` };
 }
 
@@ -73,8 +74,9 @@ export function timeline(call) {
 /** @param {any} stats */
 function streamText(stats) {
   const ms = (/** @type {number} */ value) => duration(value / 1000);
-  const parts = [`${count(stats.chunks)} chunks`];
+  const parts = [];
+  if (stats.chunks !== null) parts.push(`${count(stats.chunks)} chunks`);
   if (stats.bytes) parts.push(bytes(stats.bytes));
-  if (stats.gap_p50_ms !== null) parts.push(`gaps p50 ${ms(stats.gap_p50_ms)}, p99 ${ms(stats.gap_p99_ms)}, longest ${ms(stats.gap_max_ms)}`);
+  if (stats.gap_p50_ms !== null && stats.gap_max_ms !== null) parts.push(`gaps p50 ${ms(stats.gap_p50_ms)}, p99 ${ms(stats.gap_p99_ms)}, longest ${ms(stats.gap_max_ms)}`);
   return parts.join(" · ");
 }

@@ -72,7 +72,7 @@ export function callPanel({ close, step }) {
 
   /** @param {any} call */
   function draw(call) {
-    fill(node, head(call), h("div", { class: "call-body" }, error(call), facts(call), timeline(call), tabs(call)));
+    fill(node, head(call), h("div", { class: "call-body" }, h("div", { class: "call-summary" }, error(call), facts(call), timeline(call)), tabs(call)));
     node.scrollTop = 0;
   }
 

@@ -20,7 +20,8 @@ export function mount(root, first) {
   let route = first;
   /** What the server was last asked with. */
   let asked = "";
-  const list = { /** @type {any[]} */ calls: [], /** @type {number | null} */ next: null, cursor: 0, loaded: false };
+  /** @type {{calls: any[], next: number | null, cursor: number, loaded: boolean}} */
+  const list = { calls: [], next: null, cursor: 0, loaded: false };
   /** Calls that arrived while the reader is further down. @type {any[]} */
   let held = [];
 
@@ -144,8 +145,8 @@ export function mount(root, first) {
 
   function drawEmpty() {
     if (list.calls.length || !list.loaded) fill(message);
-    else if (filtered()) fill(message, empty("No call matches", h("p", null, "Calls are kept that these filters leave out."), h("button", { type: "button", class: "button", onclick: clearFilters }, "Clear filters")));
-    else if (live.status && !message.firstChild) fill(message, firstSteps(live.status));
+    else if (filtered() && live.status?.calls.kept) fill(message, empty("No call matches", h("p", null, "Calls are kept that these filters leave out."), h("button", { type: "button", class: "button", onclick: clearFilters }, "Clear filters")));
+    else firstSteps(message, live.status);
   }
 
   const filtered = () => FILTERS.some((name) => route.query.get(name));
@@ -173,7 +174,7 @@ export function mount(root, first) {
     pickers.endpoint.set(status?.endpoints ?? [], wanted.endpoint);
     pickers.service.set(status?.services ?? [], wanted.service);
     pickers.service.node.hidden = !wanted.service && (status?.services.length ?? 0) < 2;
-    if (status && !list.calls.length) drawEmpty();
+    if (list.loaded && !list.calls.length) drawEmpty();
     pickers.outcome.set(OUTCOMES, wanted.outcome, (value) => value[0].toUpperCase() + value.slice(1));
     conversation.hidden = !wanted.conversation;
     fill(conversation, `Conversation ${wanted.conversation}`, icon("close"));

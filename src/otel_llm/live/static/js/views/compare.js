@@ -106,7 +106,8 @@ export function mount(root, first) {
     );
   }
 
-  async function load(/** @type {AbortSignal | undefined} */ signal) {
+  /** @param {AbortSignal} [signal] */
+  async function load(signal) {
     const wanted = (asked = `${by()} ${window_()}`);
     cursor = live.cursor;
     try {
@@ -123,7 +124,8 @@ export function mount(root, first) {
   function draw() {
     if (!answer.rows.length) {
       fill(chips);
-      return fill(board, live.status && !live.status.calls.seen ? firstSteps(live.status) : empty("No call in this time"));
+      if (live.status?.calls.seen) return fill(board, empty("No call in this time"));
+      return firstSteps(board, live.status);
     }
     const shown = chosen();
     const keys = shown.map(keyOf);
@@ -204,6 +206,7 @@ export function mount(root, first) {
   const timer = poll(4000, async (signal) => {
     if (!live.paused && live.cursor !== cursor) await load(signal);
   });
+  const stop = live.on("status", () => answer && !answer.rows.length && draw());
   drawControls();
   return {
     /** @param {import("../router.js").Route} next */
@@ -213,6 +216,9 @@ export function mount(root, first) {
       if (`${by()} ${window_()}` !== asked) void load();
       else if (answer) draw();
     },
-    destroy: timer.stop,
+    destroy() {
+      timer.stop();
+      stop();
+    },
   };
 }

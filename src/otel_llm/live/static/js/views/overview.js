@@ -139,7 +139,7 @@ export function mount(root, first) {
     endpoint.set(status?.endpoints ?? [], wanted.endpoint);
     if (!status) return;
     const fresh = status.calls.seen === 0 && status.calls.kept === 0 && status.calls.running === 0;
-    if (fresh && start.hidden) fill(start, firstSteps(status));
+    if (fresh) firstSteps(start, status);
     start.hidden = !fresh;
     body.classList.toggle("waiting", fresh);
   }
@@ -190,7 +190,7 @@ export function mount(root, first) {
 /** @param {string} title @param {string} note @param {Node} [link] */
 function panel(title, note, link) {
   const body = h("div", { class: "panel-body" });
-  return { body, node: h("section", { class: "card panel" }, h("header", null, h("h3", { title: note || null }, title), link), body) };
+  return { body, node: h("section", { class: "card panel" }, h("header", null, h("h2", { title: note || null }, title), link), body) };
 }
 
 /** @param {Element} body @param {any[]} rows */

@@ -5,7 +5,7 @@ import { fill, h, icon, reconcile, setText } from "../dom.js";
 import { clock, count, duration, money, moment } from "../format.js";
 import { addShortcuts } from "../keys.js";
 import { live } from "../live.js";
-import { empty, firstSteps, picker, problem, refine, rowLink } from "../parts.js";
+import { empty, firstSteps, picker, problem, receives, refine, rowLink } from "../parts.js";
 import { go, href, route as currentRoute } from "../router.js";
 import { traceView } from "./trace.js";
 
@@ -141,8 +141,8 @@ function traceList() {
     const filtered = FILTERS.some((name) => route.query.get(name));
     if (rows.length) fill(message);
     else if (filtered) fill(message, empty("No trace matches", h("button", { type: "button", class: "button", onclick: () => go(href("traces"), { replace: true }) }, "Clear filters")));
-    else if (live.status?.mode === "in-process") fill(message, noReceiver());
-    else if (live.status && !message.firstChild) fill(message, firstSteps(live.status));
+    else if (live.status && !receives(live.status)) fill(message, noReceiver());
+    else firstSteps(message, live.status);
   }
 
   function drawFilters() {

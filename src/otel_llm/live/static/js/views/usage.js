@@ -48,7 +48,8 @@ export function mount(root, first) {
     );
   }
 
-  async function load(/** @type {AbortSignal | undefined} */ signal) {
+  /** @param {AbortSignal} [signal] */
+  async function load(signal) {
     const days = choice("days", "30");
     asked = days;
     cursor = live.cursor;
@@ -57,7 +58,7 @@ export function mount(root, first) {
       if (days !== asked) return;
       rows = answer.rows;
       fill(note, `Days are UTC. Calls without a known price count as $0.${answer.truncated ? " There are more rows than are shown." : ""}`);
-      fill(message);
+      if (rows.length) fill(message);
       draw();
     } catch (error) {
       if (signal?.aborted) return;
@@ -68,8 +69,8 @@ export function mount(root, first) {
   function draw() {
     body.hidden = !rows.length;
     if (!rows.length) {
-      const nothing = live.status && !live.status.calls.seen ? firstSteps(live.status) : empty("No call in these days");
-      return fill(message, nothing);
+      if (live.status?.calls.seen) return fill(message, empty("No call in these days"));
+      return firstSteps(message, live.status);
     }
     const total = sums(rows);
     fill(totals, fact("Cost", money(total.cost)), fact("Calls", count(total.calls)), fact("Errors", percent(total.errors / (total.calls || 1))), fact("Input tokens", count(total.input)), fact("Output tokens", count(total.output)), fact("Read from cache", percent(total.input ? total.cached / total.input : null)));
@@ -174,7 +175,7 @@ function dailyChart(rows, days, measure) {
   });
   const label = (/** @type {string} */ date) => new Date(`${date}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
   return [
-    h("header", null, h("h3", null, `${measure.label} by day`), readout),
+    h("header", null, h("h2", null, `${measure.label} by day`), readout),
     h("ul", { class: "legend" }, ranked.slice(0, 7).map(({ name, value }) => h("li", null, h("i", { class: "swatch", style: { background: `var(${seriesColor(name)})` } }), h("span", { class: "legend-name" }, name), h("b", null, measure.text(value))))),
     h("div", { class: "bars", "aria-hidden": "true" }, h("span", { class: "bars-top" }, measure.text(most)), bars),
     h("div", { class: "bars-axis", "aria-hidden": "true" }, h("span", null, label(dates[0])), h("span", null, label(dates[Math.floor(dates.length / 2)])), h("span", null, label(dates[dates.length - 1]))),
