@@ -324,6 +324,7 @@ def test_a_million_priced_calls_sum_exactly() -> None:
     assert total == Decimal("66.25")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=30))
 def test_the_whole_costs_the_sum_of_its_parts(parts: list[int]) -> None:
     price = cost.Price(input=Decimal("0.123456789"), output=Decimal(0))

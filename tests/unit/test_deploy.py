@@ -329,3 +329,14 @@ def test_compose_mounts_what_is_there_and_listens_on_loopback_alone() -> None:
     for address in addresses:
         host = re.sub(r"^\w+://", "", address).partition(":")[0]
         assert host in parsed["services"], address
+
+
+@pytest.mark.parametrize("name", ["docs/cost.md", "docs/metrics-backends.md", "deploy/README.md"])
+def test_the_documentation_names_telemetry_that_there_is(name: str) -> None:
+    golden = GOLDEN["both"]
+    known = {*golden["metrics"], *golden["events"], *golden["points"]}
+    known |= {attribute for span in golden["spans"].values() for attribute in span["attributes"]}
+    named = set(re.findall(r"`((?:gen_ai|otel_llm)\.[\w.]+)`", (ROOT / name).read_text()))
+    assert named <= known
+    series = set(re.findall(r"`((?:gen_ai|otel_llm)_\w+)`", (ROOT / name).read_text()))
+    assert series <= set(prometheus_series("both"))

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
@@ -107,6 +107,7 @@ PIECES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PIECES)
 @pytest.mark.parametrize(("model", "name"), [("gpt-4o", "o200k_base"), ("gpt-4", "cl100k_base")])
 def test_pieces_count_as_their_whole(model: str, name: str, pieces: list[str]) -> None:
@@ -178,6 +179,7 @@ def test_address_and_file_are_those_that_tiktoken_uses(name: str) -> None:
     assert _estimate._URL.format(name) in source
 
 
+@settings(deadline=None)
 @given(PIECES)
 @pytest.mark.parametrize("name", ["cl100k_base", "o200k_base"])
 def test_words_are_cut_as_tiktoken_cuts_them(name: str, pieces: list[str]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExportingMetricReader
@@ -243,6 +243,7 @@ def test_each_value_lies_in_its_bucket(daemon: Daemon) -> None:
     program.close()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9))
 def test_no_daemon_loses_a_measurement_to_rounding(count: int) -> None:
     text = statsd._rate(count)
@@ -263,6 +264,7 @@ def test_datagrams_fit_the_frame_and_lose_no_line(daemon: Daemon) -> None:
     program.close()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="ascii", exclude_characters="\n"), min_size=1, max_size=40)))
 def test_packing_keeps_order_and_size(lines: list[str]) -> None:
     datagrams = list(statsd._packed(lines, 50))
