@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from otel_llm.live import MetricSnapshot, MetricType, SubscriptionFilter
 from otel_llm.live._aggregate import HISTORY, MAX_LABELS, MAX_SERIES, OTHER, STALE, WINDOW, Aggregator, Second
 from otel_llm.live._calls import Call
@@ -97,7 +98,12 @@ def test_what_is_taken_back_is_gone(parts: list[list[float]], data: Any) -> None
         else:
             total.subtract(one)
     total.set_extremes(one for one, kept in zip(made, keep, strict=True) if kept)
-    assert (total.bins, total.count, total.low, total.high) == (expected.bins, expected.count, expected.low, expected.high)
+    assert (total.bins, total.count, total.low, total.high) == (
+        expected.bins,
+        expected.count,
+        expected.low,
+        expected.high,
+    )
     assert total.total == pytest.approx(expected.total, rel=1e-6, abs=1e-3)
 
 
@@ -108,9 +114,17 @@ def test_exact_stats_interpolate_between_ranks() -> None:
     assert exact_stats([]) is None
 
 
-@given(st.lists(st.tuples(st.floats(0, 400), st.floats(0, 400), st.sampled_from(["a", "b"]), st.integers(0, 50)), max_size=40), st.floats(0, 200))
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 400), st.floats(0, 400), st.sampled_from(["a", "b"]), st.integers(0, 50)),
+        max_size=40,
+    ),
+    st.floats(0, 200),
+)
 @settings(max_examples=80, deadline=None)
-def test_the_window_is_what_brute_force_counts(events: list[tuple[float, float, str, int]], wait: float) -> None:
+def test_the_window_is_what_brute_force_counts(
+    events: list[tuple[float, float, str, int]], wait: float
+) -> None:
     """Calls that become known at any time after their end, asked in between and some time later."""
     world = World()
     for at, age, model, tokens in sorted(events):
@@ -136,7 +150,9 @@ def test_the_window_is_what_brute_force_counts(events: list[tuple[float, float, 
     else:
         assert latency is None
         assert data["latency"] == {}
-    assert sum(data["throughput"]["responses_per_sec"].values()) == pytest.approx(data["throughput"]["total_responses_per_sec"], abs=0.001)
+    assert sum(data["throughput"]["responses_per_sec"].values()) == pytest.approx(
+        data["throughput"]["total_responses_per_sec"], abs=0.001
+    )
     points = world.snapshots.history()
     by_second = {point["t"]: point["responses"] for point in points}
     assert list(by_second) == list(range(second - HISTORY + 1, second + 1))
@@ -158,7 +174,11 @@ def test_rates_are_over_the_stated_window_and_fall_to_zero() -> None:
     assert throughput["total_requests_per_sec"] == pytest.approx(20 / throughput["window_s"], rel=0.01)
     world.clock.now += 61
     throughput = world.data()["throughput"]
-    assert (throughput["total_requests_per_sec"], throughput["total_tokens_per_sec"], throughput["window_s"]) == (0, 0, pytest.approx(59.5, abs=0.6))
+    assert (
+        throughput["total_requests_per_sec"],
+        throughput["total_tokens_per_sec"],
+        throughput["window_s"],
+    ) == (0, 0, pytest.approx(59.5, abs=0.6))
 
 
 def test_known_delays_have_known_quantiles() -> None:
@@ -175,7 +195,13 @@ def test_the_providers_cache_in_per_cent() -> None:
     world.end(make_call(START, cache_read_tokens=4))
     world.end(make_call(START, cache_read_tokens=0))
     world.end(make_call(START, endpoint="/v1/embeddings", cache_read_tokens=None))  # says nothing of a cache
-    expected = {"hit_rate": 50.0, "token_reuse_rate": 20.0, "avg_prefix_length": 4.0, "total_lookups": 2, "cache_hits": 1}
+    expected = {
+        "hit_rate": 50.0,
+        "token_reuse_rate": 20.0,
+        "avg_prefix_length": 4.0,
+        "total_lookups": 2,
+        "cache_hits": 1,
+    }
     data = world.data()
     assert data["cache"] == {**expected, "by_endpoint": {CHAT: expected}}
     assert data["overview"]["cache_hit_rate"] == 0.5
@@ -188,7 +214,9 @@ def test_one_of_four_fails_on_its_endpoint_only() -> None:
     world = World()
     for endpoint in (CHAT, CHAT, CHAT, MESSAGES):
         outcome = "failed" if endpoint == MESSAGES else "completed"
-        world.end(make_call(START, endpoint=endpoint, outcome=outcome, error="x" if outcome == "failed" else None))
+        world.end(
+            make_call(START, endpoint=endpoint, outcome=outcome, error="x" if outcome == "failed" else None)
+        )
     data = world.data()
     assert list(data["error"]["errors_per_sec"]) == [MESSAGES]
     assert data["error"]["total_errors_per_sec"] > 0
@@ -209,7 +237,9 @@ def test_streams_are_active_then_completed() -> None:
     assert world.data()["queue"] == {"active_streams": 3, "queue_depth": 2}
     for outcome, answered in (("completed", True), ("failed", False), ("closed", False)):
         world.aggregator.left(series, stream=True, answered=answered)
-        world.aggregator.ended(series, make_call(world.clock.now, stream=True, outcome=outcome, ttft_ms=50.0), counted=True)
+        world.aggregator.ended(
+            series, make_call(world.clock.now, stream=True, outcome=outcome, ttft_ms=50.0), counted=True
+        )
     data = world.data()
     assert data["queue"] == {"active_streams": 0, "queue_depth": 0}
     assert (data["streaming"]["completed_streams"], data["streaming"]["failed_streams"]) == (1, 1)
@@ -292,7 +322,11 @@ def test_many_threads_count_exactly() -> None:
     data = world.data()
     overview = data["overview"]
     assert (overview["calls"], overview["output_tokens"], overview["cost"]) == (32_000, 640_000, 16_000.0)
-    assert (overview["active_requests"], data["queue"]["queue_depth"], data["cache"]["cache_hits"]) == (None, 0, 32_000)
+    assert (overview["active_requests"], data["queue"]["queue_depth"], data["cache"]["cache_hits"]) == (
+        None,
+        0,
+        32_000,
+    )
 
 
 def test_memory_does_not_grow_with_time_or_traffic() -> None:
@@ -326,7 +360,15 @@ def test_the_public_records_are_frozen_and_have_the_protocols_values() -> None:
     snapshot = MetricSnapshot(1.0, "{}", "[]", 0.0, 0.0, 0)
     with pytest.raises(FrozenInstanceError):
         snapshot.data = ""  # type: ignore[misc]
-    assert [kind.value for kind in MetricType] == ["throughput", "latency", "cache", "queue", "streaming", "error", "all"]
+    assert [kind.value for kind in MetricType] == [
+        "throughput",
+        "latency",
+        "cache",
+        "queue",
+        "streaming",
+        "error",
+        "all",
+    ]
     wanted = SubscriptionFilter()
     assert wanted == SubscriptionFilter(frozenset(), frozenset(), frozenset({MetricType.ALL}), 1.0)
     assert wanted != wanted.add({"interval": 2})
@@ -341,4 +383,10 @@ def test_a_seconds_sums_can_be_merged_and_taken_back() -> None:
     total.merge(second)
     total.merge(second)
     total.subtract(second)
-    assert (total.responses, total.errors, total.cost, total.unpriced, total.latency.count) == (2, 1, 1.0, 1, 2)
+    assert (total.responses, total.errors, total.cost, total.unpriced, total.latency.count) == (
+        2,
+        1,
+        1.0,
+        1,
+        2,
+    )

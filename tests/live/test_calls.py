@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from otel_llm._operation import Attempt, Content, ErrorInfo, Outcome, RateLimit, Server, StreamStats, Usage
 from otel_llm.live._calls import Call, from_operation, from_span, money
 from otel_llm.live._messages import content_of, from_events
@@ -28,7 +29,17 @@ def recorded(tools: Any, name: str) -> list[tuple[Call, dict[str, Any]]]:
 def facts(call: Call) -> dict[str, Any]:
     """What a call says, without ids and times, without what is not known."""
     row = call.to_json(1)
-    left_out = {"seq", "id", "trace_id", "span_id", "start", "duration_ms", "ttft_ms", "tokens_per_second", "service"}
+    left_out = {
+        "seq",
+        "id",
+        "trace_id",
+        "span_id",
+        "start",
+        "duration_ms",
+        "ttft_ms",
+        "tokens_per_second",
+        "service",
+    }
     return {key: value for key, value in row.items() if key not in left_out and value not in (None, [])}
 
 
@@ -120,7 +131,14 @@ def test_openllmetry_as_it_was_recorded(tools: Any) -> None:
         {**stream, **mine, "finish_reasons": ["stop"], "stream": True},
         {**FAILED, **mine, "error": "RateLimitError"},
         {**EMBEDDINGS, **mine, "cache_read_tokens": 0},
-        {**ANTHROPIC, **mine, "finish_reasons": ["stop"], "cache_write_tokens": 0, "has_content": True, "preview": "q"},
+        {
+            **ANTHROPIC,
+            **mine,
+            "finish_reasons": ["stop"],
+            "cache_write_tokens": 0,
+            "has_content": True,
+            "preview": "q",
+        },
     ]
     assert calls[2][0].ttft_ms == pytest.approx(51, abs=2)
     assert same(calls[0][1]["content"], {
@@ -150,7 +168,9 @@ def test_our_own_span_says_everything(tools: Any) -> None:
         "otel_llm.usage.text.input_tokens": 6, "gen_ai.usage.audio.input_tokens": 4, "otel_llm.usage.text.cache_read.input_tokens": 4,
         "otel_llm.usage.text.output_tokens": 20,
     }  # fmt: skip
-    request = tools.make_request(tools.make_span(ms=2000, **{key.replace(".", "__"): value for key, value in attributes.items()}))
+    request = tools.make_request(
+        tools.make_span(ms=2000, **{key.replace(".", "__"): value for key, value in attributes.items()})
+    )
     ((call, detail),) = read(request)
     expected = {
         **OPENAI, "source": "otel_llm", "endpoint": "/v1/responses", "stream": True, "outcome": "closed", "chunks": 7,
@@ -223,7 +243,9 @@ def test_the_endpoint_is_read_or_guessed(tools: Any, attributes: dict[str, Any],
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "20", True, [1], 2**62])
 def test_counts_that_are_none_are_unknown(tools: Any, value: Any) -> None:
-    ((call, _),) = read(tools.make_request(tools.make_span(gen_ai__usage__output_tokens=value, otel_llm__cost=value)))
+    ((call, _),) = read(
+        tools.make_request(tools.make_span(gen_ai__usage__output_tokens=value, otel_llm__cost=value))
+    )
     assert (call.output_tokens, call.cost, call.speed) == (None, None, None)
 
 
@@ -277,7 +299,20 @@ def test_former_events_become_messages() -> None:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ["{", "[1, {", "[[[", "plain", 5, [1, None, "x"], {"role": 5, "parts": "x"}, [{"parts": [1, {"x": 1}]}], "[" * 90_000])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{",
+        "[1, {",
+        "[[[",
+        "plain",
+        5,
+        [1, None, "x"],
+        {"role": 5, "parts": "x"},
+        [{"parts": [1, {"x": 1}]}],
+        "[" * 90_000,
+    ],
+)
 def test_odd_content_is_shown_as_it_is(value: Any) -> None:
     content = content_of({"gen_ai.input.messages": value})
     assert content is not None
@@ -339,13 +374,28 @@ def test_an_operation_of_this_process_says_the_same(tools: Any) -> None:
 def test_an_operation_without_anything_is_a_call_too(tools: Any) -> None:
     op = tools.end_operation(tools.make_operation(request_model=None), Outcome.CANCELLED)
     call, detail = from_operation(op)
-    assert (call.id, call.model, call.outcome, call.total_tokens, call.cost, call.unpriced) == (op.id, "", "cancelled", None, None, False)
+    assert (call.id, call.model, call.outcome, call.total_tokens, call.cost, call.unpriced) == (
+        op.id,
+        "",
+        "cancelled",
+        None,
+        None,
+        False,
+    )
     assert detail["content"] is None
 
 
 @pytest.mark.parametrize(
     ("amount", "written"),
-    [("0.000063", "0.000063"), ("6.3E-5", "0.000063"), ("0", "0"), ("10", "10"), ("1E+2", "100"), ("0.10", "0.1"), (None, None)],
+    [
+        ("0.000063", "0.000063"),
+        ("6.3E-5", "0.000063"),
+        ("0", "0"),
+        ("10", "10"),
+        ("1E+2", "100"),
+        ("0.10", "0.1"),
+        (None, None),
+    ],
 )
 def test_money_is_written_out(amount: str | None, written: str | None) -> None:
     assert money(None if amount is None else Decimal(amount)) == written

@@ -17,11 +17,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from otel_llm.live import ForwardOptions, Limits, Retention
 from otel_llm.live._aggregate import Aggregator
 from otel_llm.live._calls import from_span
@@ -32,6 +32,7 @@ from otel_llm.live._spans import spans_of
 from otel_llm.live._store import MAX_SPANS, MAX_USAGE_ROWS, Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Iterator
 
 
@@ -87,7 +88,12 @@ def test_traces_are_bounded_too(tools: Any) -> None:
     for trace in range(1, 31):
         add_spans(store, tools, *(tools.make_span(trace=trace) for _ in range(3)))
     assert [trace.seq for trace in store.traces()] == list(range(30, 20, -1))
-    assert (store.traces_seen, store.traces_dropped, store.spans_seen, store.sizes()["spans"]) == (30, 20, 90, 30)
+    assert (store.traces_seen, store.traces_dropped, store.spans_seen, store.sizes()["spans"]) == (
+        30,
+        20,
+        90,
+        30,
+    )
     now += 61
     assert store.traces() == []
     store = Store(Limits(bytes=100_000))
@@ -101,7 +107,9 @@ def test_a_trace_has_at_most_so_many_spans(tools: Any) -> None:
     span = tools.make_span(trace=1)
     (read,) = spans_of(tools.make_request(span), now=0)
     assert read is not None
-    store.add_spans((read.trace_id, {**read.record(), "span_id": str(number)}, "{}") for number in range(MAX_SPANS + 5))
+    store.add_spans(
+        (read.trace_id, {**read.record(), "span_id": str(number)}, "{}") for number in range(MAX_SPANS + 5)
+    )
     (trace,) = store.traces()
     assert (len(trace.spans), trace.truncated) == (MAX_SPANS, True)
 
@@ -109,14 +117,23 @@ def test_a_trace_has_at_most_so_many_spans(tools: Any) -> None:
 @pytest.mark.parametrize("order", ["inner first", "outer first"])
 def test_two_layers_of_one_call_are_one_call(tools: Any, order: str) -> None:
     inner = tools.make_span(trace=7, number=71, parent=70)
-    outer = tools.make_span("ChatOpenAI", trace=7, number=70, gen_ai__input__messages='[{"role":"user","parts":[{"type":"text","content":"q"}]}]')
+    outer = tools.make_span(
+        "ChatOpenAI",
+        trace=7,
+        number=70,
+        gen_ai__input__messages='[{"role":"user","parts":[{"type":"text","content":"q"}]}]',
+    )
     store = Store()
     put(store, tools, *((inner, outer) if order == "inner first" else (outer, inner)))
     (kept,) = store.calls()
     assert kept.call.preview == "q"
     assert json.loads(kept.detail)["content"]["input"][0]["role"] == "user"
-    put(store, tools, tools.make_span(trace=7, parent=71, gen_ai__operation__name="embeddings"))  # another operation is another call
-    put(store, tools, tools.make_span(trace=7, parent=5), tools.make_span(trace=7, parent=5))  # siblings are two
+    put(
+        store, tools, tools.make_span(trace=7, parent=71, gen_ai__operation__name="embeddings")
+    )  # another operation is another call
+    put(
+        store, tools, tools.make_span(trace=7, parent=5), tools.make_span(trace=7, parent=5)
+    )  # siblings are two
     assert len(store.calls()) == 4
 
 
@@ -126,10 +143,19 @@ def test_usage_by_day_is_exact_and_bounded(tools: Any) -> None:
     end = 1_763_600_000.0
     for number in range(1000):
         store.add(replace(call, id=str(number), trace_id="", end=end, cost=Decimal("0.000063")), detail)
-    store.add(replace(call, id="x", trace_id="", end=end + 86400, cost=None, outcome="failed", input_tokens=None), detail)
+    store.add(
+        replace(call, id="x", trace_id="", end=end + 86400, cost=None, outcome="failed", input_tokens=None),
+        detail,
+    )
     (day2, row2), (day1, row1) = store.usage_rows()
     assert (day1, day2) == (("2025-11-20", "openai", "gpt-4o"), ("2025-11-21", "openai", "gpt-4o"))
-    assert (row1.calls, row1.cost, row1.input, row1.total, row1.cache_read) == (1000, Decimal("0.063"), 10_000, 30_000, 4000)
+    assert (row1.calls, row1.cost, row1.input, row1.total, row1.cache_read) == (
+        1000,
+        Decimal("0.063"),
+        10_000,
+        30_000,
+        4000,
+    )
     assert (row2.calls, row2.errors, row2.cost, row2.unpriced, row2.input) == (1, 1, None, 1, None)
     for number in range(MAX_USAGE_ROWS):
         store._count(replace(call, end=end + 2 * 86400, request_model=f"m{number}"))
@@ -155,7 +181,10 @@ def batch_of(store: Store, tools: Any, *spans: Any) -> Batch:
 
 def test_the_file_gives_back_what_it_was_given(tools: Any, tmp_path: Path) -> None:
     store, keep = Store(), Keep(tmp_path / "calls.db")
-    spans = [tools.make_span(trace=9, parent=1, gen_ai__input__messages='[{"role":"user","parts":[]}]') for _ in range(3)]
+    spans = [
+        tools.make_span(trace=9, parent=1, gen_ai__input__messages='[{"role":"user","parts":[]}]')
+        for _ in range(3)
+    ]
     keep.write(batch_of(store, tools, *spans)).result(10)
     keep.close()
     keep.close()
@@ -227,7 +256,9 @@ def test_the_file_keeps_for_a_time_and_a_size(tools: Any, tmp_path: Path) -> Non
     keep.close()
 
 
-def test_what_could_not_be_written_is_written_with_the_next(tools: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_what_could_not_be_written_is_written_with_the_next(
+    tools: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     keep = Keep(tmp_path / "calls.db")
     receiver = Receiver(Store(), Aggregator(), keep=keep)
     broken = True
@@ -334,7 +365,12 @@ def test_pages_go_on_in_the_file(tools: Any, tmp_path: Path) -> None:
         assert (len(trace["spans"]), trace["total_tokens"], trace["cost"]) == (12, 360, "0.000756")
         assert all(span["call_id"] for span in trace["spans"])
         assert live.http.get("/api/status")["keep"]["path"].endswith("calls.db")
-        assert live.http.get("/api/calls", model="none") == {"calls": [], "next": None, "cursor": 17, "matched": 0}
+        assert live.http.get("/api/calls", model="none") == {
+            "calls": [],
+            "next": None,
+            "cursor": 17,
+            "matched": 0,
+        }
 
 
 # Passing on.
@@ -401,7 +437,9 @@ def span_numbers(collector: Collector) -> list[int]:
 def test_nothing_is_lost_while_the_collector_is_down(tools: Any, down: float) -> None:
     with collecting() as collector:
         port = collector.server_port
-    options = ForwardOptions(url=f"http://127.0.0.1:{port}", headers={"x-key": "k"}, first_wait=0.1, longest_wait=1.0)
+    options = ForwardOptions(
+        url=f"http://127.0.0.1:{port}", headers={"x-key": "k"}, first_wait=0.1, longest_wait=1.0
+    )
     sent = []
     with tools.running(forward=options) as live:
         end = time.monotonic() + down
@@ -411,7 +449,9 @@ def test_nothing_is_lost_while_the_collector_is_down(tools: Any, down: float) ->
             time.sleep(0.05)
         assert live.http.get("/api/status")["forward"]["sent"] == 0
         with collecting(port) as collector:
-            status = tools.until(lambda: (now := live.http.get("/api/status")["forward"])["queued"] == 0 and now, timeout=20)
+            status = tools.until(
+                lambda: (now := live.http.get("/api/status")["forward"])["queued"] == 0 and now, timeout=20
+            )
             assert live.http.request("POST", "/v1/logs", b"{}", content_type="application/json").status == 200
             tools.until(lambda: len(collector.bodies) == len(sent) + 1)
     assert span_numbers(collector)[: len(sent)] == sent
@@ -423,12 +463,25 @@ def test_nothing_is_lost_while_the_collector_is_down(tools: Any, down: float) ->
 
 def test_statuses_are_retried_or_not_as_otlp_says() -> None:
     with collecting() as collector:
-        collector.answers = [(503, {}), (429, {"retry-after": "0"}), (502, {}), (504, {}), (200, {}), (400, {}), (413, {})]
-        forwarder = Forwarder(ForwardOptions(url=collector.url + "/prefix", first_wait=0.01, longest_wait=0.02))
+        collector.answers = [
+            (503, {}),
+            (429, {"retry-after": "0"}),
+            (502, {}),
+            (504, {}),
+            (200, {}),
+            (400, {}),
+            (413, {}),
+        ]
+        forwarder = Forwarder(
+            ForwardOptions(url=collector.url + "/prefix", first_wait=0.01, longest_wait=0.02)
+        )
         for body in (b"one", b"two", b"three", b"four"):
             assert forwarder.put("/v1/traces", body)
         forwarder.close()
-        assert [body[:2] for body in collector.bodies] == [("/prefix/v1/traces", b"one"), ("/prefix/v1/traces", b"four")]
+        assert [body[:2] for body in collector.bodies] == [
+            ("/prefix/v1/traces", b"one"),
+            ("/prefix/v1/traces", b"four"),
+        ]
         assert (forwarder.sent, forwarder.dropped, forwarder.retries) == (2, 2, 4)
         assert not forwarder.put("/v1/traces", b"late")
 
@@ -436,7 +489,9 @@ def test_statuses_are_retried_or_not_as_otlp_says() -> None:
 def test_what_does_not_fit_is_dropped_and_counted() -> None:
     with collecting() as collector:
         url = collector.url
-    forwarder = Forwarder(ForwardOptions(url=url.replace("//", "//user:secret@"), max_bytes=100, first_wait=60))
+    forwarder = Forwarder(
+        ForwardOptions(url=url.replace("//", "//user:secret@"), max_bytes=100, first_wait=60)
+    )
     assert [forwarder.put("/v1/traces", bytes(40)) for _ in range(4)] == [True, True, False, False]
     assert forwarder.status() == {"url": url, "sent": 0, "queued": 2, "dropped": 2, "retries": 0}
     forwarder.close(timeout=0.05)

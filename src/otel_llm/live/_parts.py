@@ -10,7 +10,6 @@ from ._feed import Feed
 from ._forward import Forwarder
 from ._keep import Keep
 from ._receiver import Receiver
-from ._security import Policy
 from ._snapshot import Snapshots
 from ._store import Store
 from ._stream import Hub
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._options import LiveOptions
+    from ._security import Policy
 
 __all__ = ["Parts"]
 
@@ -29,19 +29,22 @@ class Parts:
     Raises ValueError for options that cannot be, `KeepError` for a file that cannot be used.
     """
 
-    def __init__(self, options: LiveOptions, *, wake: Callable[[], None]) -> None:
+    def __init__(self, options: LiveOptions, policy: Policy, *, wake: Callable[[], None]) -> None:
         self.options = options
         self.started_at = time.time()
-        self.policy = Policy.of(
-            options.host, options.token, hosts=options.allow_hosts, origins=options.allow_origins
-        )
+        self.policy = policy
         self.store = Store(options.limits)
         self.aggregator = Aggregator()
         self.snapshots = Snapshots(self.aggregator)
-        self.forwarder = Forwarder(options.forward) if options.forward is not None else None
         self.keep = Keep(options.keep, retention=options.retention) if options.keep is not None else None
-        if self.keep is not None:
-            self.keep.restore(self.store)
+        try:
+            if self.keep is not None:
+                self.keep.restore(self.store)
+            self.forwarder = Forwarder(options.forward) if options.forward is not None else None
+        except BaseException:
+            if self.keep is not None:
+                self.keep.close()
+            raise
         self.receiver = Receiver(self.store, self.aggregator, keep=self.keep)
         self.feed = Feed(self.aggregator, self.receiver, wake=wake) if options.local else None
         self.hub = Hub(

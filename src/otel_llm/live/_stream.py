@@ -262,6 +262,8 @@ class Hub:
     async def _authorised(self, websocket: WebSocket, headers: list[tuple[bytes, bytes]]) -> bool:
         if self.policy.authorised(headers):
             return True
+        if any(name == b"authorization" for name, _ in headers):
+            return False
         try:
             async with asyncio.timeout(AUTH_TIME):
                 first = await websocket.receive()

@@ -157,7 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except ImportError as error:
-        sys.stderr.write(f'The live view needs {error.name}: pip install "otel-llm[live]"\n')
+        library = (error.name or "a library").partition(".")[0]
+        sys.stderr.write(f'The live view needs {library}: pip install "otel-llm[live]"\n')
         return 1
     return 0
 

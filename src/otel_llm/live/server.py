@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from ._options import LiveOptions
+from ._security import Policy
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -46,8 +47,11 @@ class LiveServer:
     """
 
     def __init__(self, options: LiveOptions | None = None) -> None:
-        _require(options or LiveOptions())
-        self.options = options or LiveOptions()
+        self.options = options = options or LiveOptions()
+        _require(options)
+        self._policy = Policy.of(
+            options.host, options.token, hosts=options.allow_hosts, origins=options.allow_origins
+        )
         self._lock = threading.Lock()
         self._parts: Parts | None = None
         self._app: Starlette | None = None
@@ -68,7 +72,7 @@ class LiveServer:
             from ._app import make_app  # noqa: PLC0415 - needs the extra
             from ._parts import Parts  # noqa: PLC0415
 
-            self._parts = Parts(self.options, wake=self._wake)
+            self._parts = Parts(self.options, self._policy, wake=self._wake)
             self._app = make_app(self._parts)
             _servers.add(self)
             if self._parts.feed is not None:
@@ -234,7 +238,8 @@ def _require(options: LiveOptions) -> None:
         for name in needed:
             importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f'The live view needs {error.name}: pip install "otel-llm[live]"') from error
+        library = (error.name or "a library").partition(".")[0]
+        raise ImportError(f'The live view needs {library}: pip install "otel-llm[live]"') from error
 
 
 def _bind(options: LiveOptions) -> list[socket.socket]:
