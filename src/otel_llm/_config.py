@@ -133,7 +133,8 @@ class Config:
     )
     content_off: bool = _setting(
         False,
-        "Never record content, whatever any other setting or a single call asks for.",
+        "Never record content, whatever any other setting or a single call asks for; "
+        "where the variable says so, no keyword lifts it.",
         env=_OURS + "CONTENT_OFF",
         parse=_flag,
     )
@@ -268,6 +269,7 @@ class Config:
         unknown = sorted(set(keywords) - set(table))
         if unknown:
             raise TypeError(f"instrument() got unknown options {unknown}; known are {sorted(table)}")
+        keywords["content_off"] = keywords.get("content_off") or None  # only the variable can say no to itself
         values: dict[str, Any] = {}
         for name, item in table.items():
             given = keywords.get(name)
