@@ -15,6 +15,8 @@ MODULES = sorted(SRC.rglob("*.py"))
 
 SPEAKS_OPENTELEMETRY = {
     "_recorder",
+    "_recording",
+    "_metrics",
     "_options",
     "_upload",
     "helpers",

@@ -98,9 +98,9 @@ def left(what: str) -> Query:
 MODEL = ("gen_ai_provider_name", "gen_ai_request_model")
 FAILED = '<DURATION>_count{error_type!="",%}'
 ERRORS = f"{rate(FAILED)} / {rate('<DURATION>_count{%}')}"
-HITS = 'otel_llm_prompt_cache_lookups_total{otel_llm_prompt_cache_result="hit",%}'
+HITS = "otel_llm_prompt_cache_hits_total{%}"
 CROSSINGS = 'otel_llm_budget_crossings_total{job=~"$job"}'
-LOOKUPS = "otel_llm_prompt_cache_lookups_total{%}"
+LOOKUPS = "<DURATION>_count{%}"
 
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._operation import ErrorInfo, Operation, RateLimit, Server
+    from .cost import Crossing
     from .semconv import Convention
 
-__all__ = ["description", "end", "exception", "metric", "shared", "start"]
+__all__ = ["description", "answered", "end", "ended", "exception", "shared", "start"]
 
 _MAX_VALUES = 200
 _OTHER = "_OTHER"
@@ -87,6 +88,7 @@ def _stream(op: Operation, attributes: dict[str, Any]) -> None:
         (names.STREAM_GAP_P50, stats.gap_p50),
         (names.STREAM_GAP_P99, stats.gap_p99),
         (names.STREAM_GAP_MAX, stats.gap_max),
+        (names.STREAM_TOKEN_RATE, stats.token_rate),
     ):
         if value is not None:
             attributes[name] = value
@@ -159,6 +161,20 @@ def exception(error: ErrorInfo) -> dict[str, Any]:
     return attributes
 
 
+def budget(crossing: Crossing) -> dict[str, Any]:
+    """The attributes of the event of an exceeded budget."""
+    attributes: dict[str, Any] = {
+        names.BUDGET_SCOPE: crossing.scope,
+        names.BUDGET_LIMIT: float(crossing.limit),
+        names.BUDGET_SPENT: float(crossing.spent),
+        names.BUDGET_EXCEEDED_BY: float(crossing.exceeded_by),
+        names.PROVIDER_NAME: crossing.operation.provider,
+    }
+    if crossing.operation.request_model is not None:
+        attributes[names.REQUEST_MODEL] = crossing.operation.request_model
+    return attributes
+
+
 def longest(span: Any) -> int | None:
     """The most characters that `span` keeps of an attribute's value; None is no limit, or not known."""
     limit = getattr(getattr(span, "_limits", None), "max_span_attribute_length", None)
@@ -205,13 +221,19 @@ def shared(op: Operation, at_start: dict[str, Any]) -> dict[str, Any]:
     return attributes
 
 
-def metric(op: Operation, common: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of the metric points of a call that has ended."""
+def answered(op: Operation, common: dict[str, Any]) -> dict[str, Any]:
+    """What the metric points of a call that has ended share."""
     attributes = common.copy()
     if (model := op.response_model) is not None:
         attributes[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
     if op.api is not None and op.server is not None and op.server.service_tier is not None:
         attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = op.server.service_tier
+    return attributes
+
+
+def ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of the duration: how the call ended as well."""
+    attributes = answered.copy()
     attributes[names.OUTCOME] = str(op.outcome)
     if op.error is not None:
         error = op.error.type

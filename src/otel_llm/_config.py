@@ -60,6 +60,12 @@ def _capture(value: Any) -> str:
     return "no_content" if text in _FALSE else _choice(*CAPTURE_MODES)(text)
 
 
+def _per_chunk(value: Any) -> str:
+    if isinstance(value, bool):
+        return "gaps" if value else "off"
+    return _choice("off", "gaps", "all")({"true": "gaps", "false": "off"}.get(str(value).strip().lower(), value))
+
+
 def _seconds(value: Any) -> float:
     number = float(value)
     if not 0 < number < float("inf"):
@@ -175,11 +181,12 @@ class Config:
         "all", "Which metrics: `all`, `basic`, `cost` or `off`.", env=_OURS + "METRICS",
         parse=_choice("all", "basic", "cost", "off"),
     )
-    chunk_metrics: bool = _setting(
-        True,
-        "Record the histograms of the time between chunks and of their size (the one cost per chunk worth knowing).",
+    chunk_metrics: str = _setting(
+        "gaps",
+        "What is recorded at every chunk, the one cost per chunk worth knowing: `off`, `gaps` (the time between "
+        "chunks) or `all` (their sizes too, which doubles it).",
         env=_OURS + "CHUNK_METRICS",
-        parse=_flag,
+        parse=_per_chunk,
     )
     providers: Mapping[str, str] | None = _setting(
         None,

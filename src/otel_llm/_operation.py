@@ -174,10 +174,22 @@ class StreamStats:
     first_chunk: float | None = None
     """From issuing the request to the first chunk."""
     last_chunk: float | None = None
-    """From issuing the request to the newest chunk."""
+    """From issuing the request to the newest chunk; on the clock of `time.perf_counter` while the stream runs."""
+    token_rate: float | None = None
+    """Output tokens per second from the first chunk to the last, where the tokens are known."""
     gap_p50: float | None = None
     gap_p99: float | None = None
     gap_max: float | None = None
+
+    def settle(self, op: Operation) -> None:
+        """Work out what needs the whole stream, at its end."""
+        if self.last_chunk is None or self.first_chunk is None:
+            return
+        self.last_chunk -= op.started
+        seconds = self.last_chunk - self.first_chunk
+        output = op.usage.output if op.usage is not None else None
+        if output and seconds > 0:
+            self.token_rate = output / seconds
 
 
 class _FrozenStreamStats(_Frozen, StreamStats):
@@ -217,6 +229,8 @@ class Operation:
     conversation_id: str | None = None
     server_address: str | None = None
     server_port: int | None = None
+    known_host: bool = True
+    """False for a host that nobody told us about: `provider` then names the wire format, and no price applies."""
     stream: bool = False
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Request parameters by plain name (`temperature`, `max_tokens`, `output_type`, ...): `semconv` names them."""

@@ -14,8 +14,8 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
-from . import _active
 from ._config import Config
+from ._features import switch_on
 from ._recorder import Recorder
 from .drivers.stainless import StainlessDriver
 from .providers import PROVIDERS
@@ -54,10 +54,41 @@ def disabled() -> set[str]:
     return told | _DRIVERS.keys() if "*" in told else told
 
 
-def _recorder(keywords: dict[str, Any]) -> Recorder:
+class _Use:
+    """A recorder in use, with what it switched on."""
+
+    def __init__(self, keywords: dict[str, Any]) -> None:
+        providers = {name: keywords.pop(name, None) for name in _PROVIDER_KEYWORDS}
+        self.recorder = Recorder(Config.load(**keywords), **providers)
+        self.undo = switch_on(self.recorder)
+        self.users = 0
+
+
+_common: _Use | None = None
+"""What every `instrument()` without keywords shares: `opentelemetry-instrument` makes one call per entry point."""
+
+
+def _use(keywords: dict[str, Any]) -> _Use:
     """A recorder from the keywords of `instrument()` and the environment."""
-    providers = {name: keywords.pop(name, None) for name in _PROVIDER_KEYWORDS}
-    return Recorder(Config.load(**keywords), **providers)
+    global _common  # noqa: PLW0603
+    if keywords:
+        use = _Use(keywords)
+    else:
+        use = _common = _common or _Use({})
+    use.users += 1
+    return use
+
+
+def _leave(use: _Use) -> None:
+    """Undo what was switched on, when nobody uses it any more."""
+    global _common  # noqa: PLW0603
+    use.users -= 1
+    if use.users == 0:
+        for undo in use.undo:
+            undo()
+        use.recorder.close()
+        if use is _common:
+            _common = None
 
 
 class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -68,7 +99,7 @@ class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
     def __init__(self) -> None:
         if not hasattr(self, "_on"):
             self._on: list[StainlessDriver] = []
-            self._recorder: Recorder | None = None
+            self._used: _Use | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """None: an SDK that is absent or of another version is no conflict, its hook waits."""
@@ -78,20 +109,19 @@ class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
         return [_DRIVERS[name] for name in self._names]
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._recorder = recorder = _recorder(kwargs)
-        _active.on(recorder)
+        self._used = use = _use(kwargs)
         for driver in self._drivers():
             if driver.recorder is None:
-                driver.on(recorder)
+                driver.on(use.recorder)
                 self._on.append(driver)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         for driver in self._on:
             driver.off()
         self._on.clear()
-        if self._recorder is not None:
-            _active.off(self._recorder)
-            self._recorder = None
+        if self._used is not None:
+            _leave(self._used)
+            self._used = None
 
 
 class LLMInstrumentor(_Instrumentor):
@@ -175,7 +205,7 @@ def instrument_client(client: Any, **keywords: Any) -> None:
     for clients that were given to this function.
     Raises TypeError for an object that is no client of a known SDK.
     """
-    _driver_of(client).record_only(client, _recorder(keywords))
+    _driver_of(client).record_only(client, _Use(keywords).recorder)
 
 
 def uninstrument_client(client: Any) -> None:

@@ -7,7 +7,7 @@ import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from otel_llm import _recorder
+from otel_llm import _recording
 from otel_llm.testing._capture import capture
 from support.conformance import violations
 
@@ -44,8 +44,8 @@ def instrumented(**settings: Any) -> Iterator[Telemetry]:
         captured.instrument(**settings)
         telemetry = Telemetry(captured)
         yield telemetry
-        _recorder.drain()
-        assert list(_recorder.open_recordings()) == []
+        _recording.drain()
+        assert list(_recording.open_recordings()) == []
         setting = settings.get("semconv", "1.41")
         found = violations(
             spans=captured.spans(),
@@ -53,7 +53,7 @@ def instrumented(**settings: Any) -> Iterator[Telemetry]:
             logs=captured.logs(),
             setting=setting,
         )
-        assert found == []
+        assert not found, "\n".join(found)
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:

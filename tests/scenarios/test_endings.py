@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import Door, async_events, events
-from otel_llm import _recorder
+from otel_llm import _recording
 from otel_llm.testing import Reply
 from scene import run
 
@@ -49,7 +49,7 @@ def is_manager(door: Door) -> bool:
 def settled(telemetry: Telemetry) -> str:
     """The outcome, when it may be in the queue of the dead."""
     gc.collect()
-    _recorder.drain()
+    _recording.drain()
     return telemetry.outcome()
 
 
@@ -141,7 +141,7 @@ class TestSync:
         manager = parsed_door.call(make(parsed_door.sdk))
         del manager
         gc.collect()
-        _recorder.drain()
+        _recording.drain()
         assert telemetry.spans() == []
         assert server.requests == []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from doors import CHAT, MESSAGE
 import otel_llm.instrumentor  # noqa: F401 - its import makes the guarded functions
-from otel_llm import _guard, _recorder
+from otel_llm import _guard, _recording
 from otel_llm.testing._capture import capture
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ EVERYTHING = [
     *(("site", index) for index in range(len(_guard.SITES))),
     # What the inline guards stand around.
     ("otel_llm._attributes", "end"),
-    ("otel_llm._attributes", "metric"),
+    ("otel_llm._attributes", "ended"),
     ("otel_llm._recorder", "describe"),
-    ("otel_llm._recorder", "Recording.chunk"),
+    ("otel_llm._recording", "Recording.chunk"),
     ("otel_llm._recorder", "Recorder.flush"),
     ("otel_llm.providers.openai", "ChatStream.finish"),
     ("otel_llm.providers.openai", "ChatStream.add"),
@@ -92,8 +92,8 @@ def test_a_fault_of_ours_is_invisible(
     lines = {record.getMessage() for record in first}
     assert len(lines) == len(first)  # one line per code line that failed
     assert again == []  # and then no more
-    for recording in list(_recorder.open_recordings()):
-        _recorder._open.discard(recording)
+    for recording in list(_recording.open_recordings()):
+        _recording._open.discard(recording)
 
 
 def test_without_a_fault_nothing_is_logged(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import CHAT, MESSAGE, RESPONSE, Door
-from otel_llm import _recorder
+from otel_llm import _recording
 from otel_llm.testing import Reply
 from otel_llm.testing._capture import capture
 from scene import instrumented, run
@@ -216,7 +216,7 @@ class TestLeaks:
             before = tracemalloc.take_snapshot()
             calls(60)
             gc.collect()
-            _recorder.drain()
+            _recording.drain()
             captured.clear()
             gc.collect()
             after = tracemalloc.take_snapshot()
@@ -224,7 +224,7 @@ class TestLeaks:
         alive = [
             thing
             for thing in gc.get_objects()
-            if isinstance(thing, _recorder.Recording | Body | Tie | Events) and type(thing) is not Tie
+            if isinstance(thing, _recording.Recording | Body | Tie | Events) and type(thing) is not Tie
         ]
         assert alive == []
         ours = [
@@ -285,7 +285,7 @@ class TestFinalisers:
             thread.join(10)
             assert not thread.is_alive()
         gc.collect()
-        _recorder.drain()
+        _recording.drain()
         outcomes = [span.attributes["otel_llm.outcome"] for span in telemetry.spans()]
         assert outcomes == ["abandoned"] * 90
 

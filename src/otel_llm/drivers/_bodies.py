@@ -16,13 +16,13 @@ import wrapt
 
 from .. import _guard
 from .._operation import Outcome
-from .._recorder import bury
+from .._recording import bury
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
     from types import FrameType
 
-    from .._recorder import Recording
+    from .._recording import Recording
 
 __all__ = ["AsyncBody", "Body", "Tie", "tied"]
 
@@ -152,7 +152,7 @@ def _read(body: _Unparsed | None) -> None:
         body.end()
 
 
-class Body(wrapt.ObjectProxy):  # type: ignore[misc]
+class Body(wrapt.ObjectProxy[Any]):
     """Stands in for the byte stream of a sync response."""
 
     def __init__(self, wrapped: Any, recording: Recording, headers: Mapping[str, str]) -> None:
@@ -187,7 +187,7 @@ class Body(wrapt.ObjectProxy):  # type: ignore[misc]
             _closed(self._self_recording)
 
 
-class AsyncBody(wrapt.ObjectProxy):  # type: ignore[misc]
+class AsyncBody(wrapt.ObjectProxy[Any]):
     """Stands in for the byte stream of an async response."""
 
     def __init__(self, wrapped: Any, recording: Recording, headers: Mapping[str, str]) -> None:

@@ -5,8 +5,9 @@ Worked out once per client and base URL, as every call needs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from ..providers._hosts import Answerer, identify
@@ -55,15 +56,36 @@ class Clients:
         """Work everything out anew: the recorder has changed."""
         self._known.clear()
 
-    def facts(self, client: Any, recorder: Recorder | None) -> Client | None:
-        """The facts of `client`, which `recorder` records unless it has one of its own; None: nobody does."""
+    def facts(self, client: Any, recorder: Recorder | None, url: str = "") -> Client | None:
+        """The facts of `client`, which `recorder` records unless it has one of its own; None: nobody does.
+
+        `url` is what the request is for: mostly a path, but some SDKs have another host for some calls.
+        """
         known = self._known.get(client)
         if known is None or known.url is not getattr(client, "_base_url", None):
             recorder = self.own.get(client, recorder)
             if recorder is None:
                 return None
             known = self._known[client] = self._read(client, recorder)
-        return known
+        return self._elsewhere(known, url) if url[:4] == "http" else known
+
+    def _elsewhere(self, known: Client, url: str) -> Client:
+        """The facts of a request to an absolute `url`."""
+        parts = urlsplit(url)
+        host = parts.hostname
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        if host is None or (host, port) == (known.address, known.port):
+            return known
+        config = known.recorder.config
+        answerer = identify(self._provider, host, mapped=config.providers)
+        return replace(
+            known,
+            answerer=answerer,
+            openai=answerer.is_openai,
+            address=host,
+            port=port,
+            propagate=host in config.propagate_hosts,
+        )
 
     def _read(self, client: Any, recorder: Recorder) -> Client:
         url = getattr(client, "_base_url", None)

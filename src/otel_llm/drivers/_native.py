@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from .. import _guard
-from .._recorder import Recording, current, free
+from .._recording import Recording, current, free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ __all__ = ["NativeSpans"]
 _START = "start_api_call_span"
 
 
-class _Adopted(wrapt.ObjectProxy):  # type: ignore[misc]
+class _Adopted(wrapt.ObjectProxy[Any]):
     """The SDK's span as the SDK sees it: it cannot end it, since our recording does, at the call's real end."""
 
     def __init__(self, span: Any, recording: Recording) -> None:

@@ -16,7 +16,7 @@ from .._operation import Outcome
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from .._recorder import Recording
+    from .._recording import Recording
 
 __all__ = ["AsyncEvents", "Events"]
 

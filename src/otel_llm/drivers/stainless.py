@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import wrapt
 
 from .. import _guard
-from .._listeners import listeners, tell
 from .._operation import Attempt, Operation, Outcome
-from .._recorder import Recording, current, free
+from .._recording import Recording, current, free
 from ..providers._base import NOTHING
 from . import _headers
 from ._bodies import AsyncBody, Body, tie, tied
@@ -169,6 +168,8 @@ class StainlessDriver:
     def _match(self, method: str, url: str) -> Endpoint | None:
         """The endpoint that a request goes to, by the end of its path."""
         path = url.partition("?")[0].rstrip("/")
+        if path.endswith(self.provider.queues):
+            return None
         for endpoint in self.provider.endpoints:
             if endpoint.method == method.lower() and endpoint.matches(path):
                 return endpoint
@@ -210,7 +211,7 @@ class StainlessDriver:
         context = free()
         if context is None:
             return None
-        known = self.clients.facts(client, self.recorder)
+        known = self.clients.facts(client, self.recorder, options.url)
         if known is None:
             return None
         recorder = known.recorder
@@ -333,11 +334,9 @@ def _refused(recording: Recording, response: Any) -> None:
 @_guard.guarded
 def _retrying(recording: Recording, wait: float) -> None:
     """The SDK will wait and send again."""
-    op = recording.op
-    attempt = Attempt(len(op.attempts) + 1, recording.status, perf_counter() - recording.sent, float(wait))
-    op.attempts += (attempt,)
-    if listeners.attempt:
-        tell(listeners.attempt, op, attempt)
+    number = len(recording.op.attempts) + 1
+    attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait))
+    recording.recorder.retried(recording, attempt)
 
 
 @_guard.guarded

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from opentelemetry import context as otel
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
-from .. import _dispatch, _guard, _recorder
+from .. import _dispatch, _guard, _recording
 from .._active import active
 from .._around import Block, Scope, around
 from .._failure import describe, outcome_of
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from .._recorder import Recorder, Recording
+    from .._recorder import Recorder
+    from .._recording import Recording
 
 __all__ = ["Tool", "ToolRun", "Traced", "tool", "traced"]
 
@@ -69,7 +70,7 @@ class _Run:
     def end(self, error: BaseException | None) -> None:
         if isinstance(error, GeneratorExit):
             # Perhaps a finaliser closes the generator: that must not record.
-            _recorder.bury(cast("Recording", _Buried(self)))
+            _recording.bury(cast("Recording", _Buried(self)))
         else:
             self.finish(error, perf_counter())
 
@@ -132,7 +133,7 @@ class Traced(Block["Span"]):
 
     @_guard.guarded
     def _begin(self, name: str) -> _Run | None:
-        return _Run(active(), name, self._attributes) if not _recorder.silenced() else None
+        return _Run(active(), name, self._attributes) if not _recording.silenced() else None
 
     def _open(self) -> tuple[Scope, Span]:
         if self._name is None:
@@ -232,10 +233,10 @@ class _ToolRun(_Run):
         for kept in (settled.input or messages)[0]["parts"]:
             text = encode(kept.get(key))
             if text.size > config.max_attribute_bytes:
-                fitting = fit(encode([kept.get(key)]), config.max_attribute_bytes)
+                fitting = fit(encode([kept]), config.max_attribute_bytes)
                 if fitting is None:
                     return
-                text = encode(fitting[0][0])
+                text = encode(fitting[0][0].get(key))
             self.span.set_attribute(attribute, text.text)
 
     def finish(self, error: BaseException | None, now: float) -> None:
@@ -260,7 +261,7 @@ class Tool(Block[ToolRun]):
 
     @_guard.guarded
     def _begin(self, name: str, facts: dict[str, Any], arguments: Callable[[], Any]) -> _ToolRun | None:
-        return _ToolRun(active(), name, facts, arguments) if not _recorder.silenced() else None
+        return _ToolRun(active(), name, facts, arguments) if not _recording.silenced() else None
 
     def _open(self) -> tuple[Scope, ToolRun]:
         if self._name is None:

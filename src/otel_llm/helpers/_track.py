@@ -6,7 +6,7 @@ from decimal import Decimal
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import _guard, _recorder
+from .. import _guard, _recording
 from .._active import active
 from .._around import Block, Scope, around
 from .._listeners import listeners, tell
@@ -15,7 +15,7 @@ from .._operation import Attempt, Operation, Outcome, Server, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .._recorder import Recording
+    from .._recording import Recording
 
 __all__ = ["TrackedCall", "Tracker", "track"]
 
@@ -166,7 +166,7 @@ class _Run:
         if error is None:
             recording.end(Outcome.COMPLETED)
         elif isinstance(error, GeneratorExit):
-            _recorder.bury(recording)  # perhaps a finaliser closes the generator: that must not record
+            _recording.bury(recording)  # perhaps a finaliser closes the generator: that must not record
         else:
             recording.fail(error)
 
@@ -192,7 +192,7 @@ class Tracker(Block[TrackedCall]):
 
     @_guard.guarded
     def _begin(self) -> Recording | None:
-        context = _recorder.free()
+        context = _recording.free()
         if context is None:
             return None
         op = Operation(**self._facts, stream=self._stream)

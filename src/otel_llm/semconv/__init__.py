@@ -35,6 +35,12 @@ def chosen(setting: str) -> tuple[Convention, ...]:
     return (v1_41.CONVENTION,) if setting == "1.41" else (latest.CONVENTION,)
 
 
-def groups(metrics: str, *, chunk_metrics: bool = True) -> frozenset[str]:
-    """The groups of instruments that the preset `metrics` (`all`, `basic`, `cost`, `off`) switches on."""
-    return _PRESETS[metrics] - ({"chunks"} if not chunk_metrics else set())
+_PER_CHUNK = {"off": frozenset({"chunks", "sizes"}), "gaps": frozenset({"sizes"}), "all": frozenset[str]()}
+
+
+def groups(metrics: str, *, chunk_metrics: str = "gaps") -> frozenset[str]:
+    """The groups of instruments that the preset `metrics` (`all`, `basic`, `cost`, `off`) switches on.
+
+    `chunk_metrics` (`off`, `gaps`, `all`) is for those that record at every chunk.
+    """
+    return _PRESETS[metrics] - _PER_CHUNK[chunk_metrics]

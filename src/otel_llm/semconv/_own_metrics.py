@@ -66,7 +66,7 @@ INSTRUMENTS: Final = (
         REQUIRED,
         OPTIONAL,
         tuple(float(2**power) for power in range(4, 17)),
-        "chunks",
+        "sizes",
         "The size of chunks' data; its count is chunks, its sum is bytes.",
     ),
     Instrument(
@@ -147,14 +147,14 @@ INSTRUMENTS: Final = (
         brief="Failed calls by the kind of error.",
     ),
     Instrument(
-        "otel_llm.prompt_cache.lookups",
+        "otel_llm.prompt_cache.hits",
         "counter",
         "{call}",
         "int",
-        (*REQUIRED, names.PROMPT_CACHE_RESULT),
+        REQUIRED,
         OPTIONAL,
         group="prompt_cache",
-        brief="Calls by whether the provider's cache held a part of their input.",
+        brief="Calls of whose input the provider's cache held a part; the duration's count has all calls.",
         when="the provider counts cached tokens",
     ),
     *(

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from opentelemetry.context import Context
+
 from . import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
     from otel_llm._operation import Operation
 
 __all__ = [
     "DURATION_BUCKETS",
+    "NO_SPAN",
     "TOKEN_BUCKETS",
     "Attribute",
     "Convention",
@@ -32,6 +34,9 @@ Type = Literal["string", "int", "double", "boolean", "string[]", "int[]", "doubl
 Number = Literal["int", "double"]
 
 Requirement = Literal["required", "conditionally_required", "recommended", "opt_in"]
+
+NO_SPAN: Context = Context()
+"""A context without a span: no exemplar is offered for what is recorded in it."""
 
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds: the boundaries the conventions give for every client duration."""
@@ -151,14 +156,18 @@ class Event:
 class Metrics(Protocol):
     """The convention's instruments of one meter, on the hot path."""
 
-    def end(self, op: Operation, attributes: dict[str, Any], context: Context | None) -> None:
+    def end(
+        self, op: Operation, ended: dict[str, Any], attributes: dict[str, Any], context: Context | None
+    ) -> None:
         """Record what an ended call gives.
 
-        `attributes`: the attributes all metrics of the call share; neither kept nor changed.
-        They hold `error.type` exactly when the call failed.
+        `attributes`: what all metrics of the call share; `ended` also tells the outcome, and `error.type` exactly
+        when the call failed: the duration has these.
+        Neither is kept or changed.
+        `context` is for the duration alone: the offer of an exemplar costs every record, and one is enough.
         """
 
-    def gaps(self, values: Iterable[float], attributes: dict[str, Any], context: Context | None) -> None:
+    def gaps(self, values: Iterable[float], attributes: dict[str, Any]) -> None:
         """Record seconds between chunks. `attributes` have no outcome and no error: the stream still runs."""
 
 

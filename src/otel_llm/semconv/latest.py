@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _common as common
 from . import names, own, v1_41
-from ._types import DURATION_BUCKETS, TOKEN_BUCKETS, Attribute, Convention, Event, Instrument, SpanForm
+from ._types import DURATION_BUCKETS, NO_SPAN, TOKEN_BUCKETS, Attribute, Convention, Event, Instrument, SpanForm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -138,7 +138,7 @@ def _counter(name: str, brief: str) -> Instrument:
         "counter",
         "{token}",
         "int",
-        (*_ALL, names.TOKEN_MODALITY),
+        (*common.REQUIRED, names.TOKEN_MODALITY),
         _KNOWN,
         group="tokens",
         brief=brief,
@@ -152,7 +152,7 @@ def _tokens(name: str, brief: str) -> Instrument:
         "histogram",
         "{token}",
         "int",
-        _ALL,
+        common.REQUIRED,
         (*_KNOWN, names.USAGE_SOURCE),
         TOKEN_BUCKETS,
         "tokens",
@@ -191,7 +191,7 @@ INSTRUMENTS: Final = (
         "histogram",
         "s",
         "double",
-        _ALL,
+        common.REQUIRED,
         _KNOWN,
         DURATION_BUCKETS,
         "stream",
@@ -260,23 +260,22 @@ class Metrics:
         self._operation, self._duration, self._first_chunk, self._gap, self._input, self._output = made[:6]
         self._counters = tuple(zip(_COUNTED, made[6:], strict=True))
 
-    def end(self, op: Operation, attributes: dict[str, Any], context: Context | None = None) -> None:
+    def end(
+        self, op: Operation, ended: dict[str, Any], attributes: dict[str, Any], context: Context | None = None
+    ) -> None:
         """Record duration, tokens and time to first chunk; what is unknown is not recorded."""
         inference = op.name in _INFERENCES
         duration = self._duration if inference else self._operation
         if duration is not None and op.duration is not None:
-            duration(op.duration, attributes, context)
+            duration(op.duration, ended, context)
         usage = op.usage
         stats = op.stream_stats
         if not inference or (usage is None and stats is None):
             return
-        if op.error is not None:  # of these metrics only the durations have error.type
-            attributes = attributes.copy()
-            attributes.pop(names.ERROR_TYPE, None)
         if stats is not None and stats.first_chunk is not None and self._first_chunk is not None:
-            self._first_chunk(stats.first_chunk, attributes, context)
+            self._first_chunk(stats.first_chunk, attributes, NO_SPAN)
         if usage is not None and self._input is not None:
-            self._tokens(usage, attributes, context)
+            self._tokens(usage, attributes, NO_SPAN)
 
     def _tokens(self, usage: Usage, attributes: dict[str, Any], context: Context | None) -> None:
         estimate = usage.source == "estimate"
@@ -298,14 +297,12 @@ class Metrics:
             if total:  # the rest, so that the points add up to the total
                 add(total, attributes | _UNKNOWN, context)
 
-    def gaps(
-        self, values: Iterable[float], attributes: dict[str, Any], context: Context | None = None
-    ) -> None:
+    def gaps(self, values: Iterable[float], attributes: dict[str, Any]) -> None:
         """Record seconds between chunks."""
         record = self._gap
         if record is not None:
             for value in values:
-                record(value, attributes, context)
+                record(value, attributes, NO_SPAN)
 
 
 def _split(total: int, modalities: Mapping[str, int], field: str) -> list[tuple[int, dict[str, str]]]:

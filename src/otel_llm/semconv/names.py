@@ -95,7 +95,6 @@ COST: Final = "otel_llm.cost"
 USAGE_SOURCE: Final = "otel_llm.usage.source"
 OWN_USAGE_CACHE_WRITE_5M: Final = "otel_llm.usage.cache_write_5m.input_tokens"
 OWN_USAGE_CACHE_WRITE_1H: Final = "otel_llm.usage.cache_write_1h.input_tokens"
-PROMPT_CACHE_RESULT: Final = "otel_llm.prompt_cache.result"
 
 REQUEST_ATTEMPTS: Final = "otel_llm.request.attempts"
 REQUEST_MAX_RETRIES: Final = "otel_llm.request.max_retries"

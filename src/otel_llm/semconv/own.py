@@ -255,9 +255,6 @@ POINTS: Final = (
         "failed",
         "exhausted",
     ),
-    _closed(
-        names.PROMPT_CACHE_RESULT, "Whether the provider's cache held a part of the input.", "hit", "miss"
-    ),
     _SCOPE,
     Attribute(names.CACHE_NAME, "string", "required", brief="The name the application gave the cache."),
     _closed(names.CACHE_OPERATION, "What the cache did.", "hit", "miss", "put", "evict"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _common as common
 from . import names, own
-from ._types import DURATION_BUCKETS, TOKEN_BUCKETS, Attribute, Convention, Event, Instrument, SpanForm
+from ._types import DURATION_BUCKETS, NO_SPAN, TOKEN_BUCKETS, Attribute, Convention, Event, Instrument, SpanForm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -95,7 +95,7 @@ INSTRUMENTS: Final = (
         "histogram",
         "{token}",
         "int",
-        (*_ALL, names.TOKEN_TYPE),
+        (*common.REQUIRED, names.TOKEN_TYPE),
         (*common.OPTIONAL, *common.OPENAI_METRIC, names.USAGE_SOURCE),
         TOKEN_BUCKETS,
         "tokens",
@@ -107,7 +107,7 @@ INSTRUMENTS: Final = (
         "histogram",
         "s",
         "double",
-        _ALL,
+        common.REQUIRED,
         (*common.OPTIONAL, *common.OPENAI_METRIC),
         DURATION_BUCKETS,
         "stream",
@@ -160,36 +160,33 @@ class Metrics:
             item.create(meter).record if item.group in kinds else None for item in INSTRUMENTS
         )
 
-    def end(self, op: Operation, attributes: dict[str, Any], context: Context | None = None) -> None:
+    def end(
+        self, op: Operation, ended: dict[str, Any], attributes: dict[str, Any], context: Context | None = None
+    ) -> None:
         """Record duration, tokens and time to first chunk; what is unknown is not recorded."""
         if self._duration is not None and op.duration is not None:
-            self._duration(op.duration, attributes, context)
+            self._duration(op.duration, ended, context)
         usage = op.usage
         stats = op.stream_stats
         if usage is None and stats is None:
             return
-        if op.error is not None:  # of these metrics only the duration has error.type
-            attributes = attributes.copy()
-            attributes.pop(names.ERROR_TYPE, None)
         if stats is not None and stats.first_chunk is not None and self._first_chunk is not None:
-            self._first_chunk(stats.first_chunk, attributes, context)
+            self._first_chunk(stats.first_chunk, attributes, NO_SPAN)
         if usage is None or self._tokens is None:
             return
         if usage.source == "estimate":
             attributes = attributes | _ESTIMATE
         if usage.input is not None:
-            self._tokens(usage.input, attributes | _INPUT, context)
+            self._tokens(usage.input, attributes | _INPUT, NO_SPAN)
         if usage.output is not None:
-            self._tokens(usage.output, attributes | _OUTPUT, context)
+            self._tokens(usage.output, attributes | _OUTPUT, NO_SPAN)
 
-    def gaps(
-        self, values: Iterable[float], attributes: dict[str, Any], context: Context | None = None
-    ) -> None:
+    def gaps(self, values: Iterable[float], attributes: dict[str, Any]) -> None:
         """Record seconds between chunks."""
         record = self._gap
         if record is not None:
             for value in values:
-                record(value, attributes, context)
+                record(value, attributes, NO_SPAN)
 
 
 CONVENTION: Final = Convention(

@@ -1,0 +1,73 @@
+"""What `instrument()` switches on beside the drivers, when its settings ask for it: prices and budgets, reports, the
+log, the live view.
+
+Each is undone by `uninstrument()`.
+A feature whose extra is missing says so once; the calls are recorded without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from . import _active, _attributes
+from .cost import Costs, Signals, add_budget_listener, remove_budget_listener
+from .semconv import own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._recorder import Recorder
+
+__all__ = ["switch_on"]
+
+_log = logging.getLogger("otel_llm")
+
+
+def switch_on(recorder: Recorder) -> list[Callable[[], object]]:
+    """Start what the recorder's settings ask for; returns what undoes it, in the order of undoing."""
+    undo: list[Callable[[], object]] = []
+    for feature in (_prices, _reports, _live):
+        try:
+            undo[:0] = feature(recorder)
+        except ImportError as error:
+            _log.warning("%s", error)
+    return undo
+
+
+def _prices(recorder: Recorder) -> list[Callable[[], object]]:
+    costs = Costs.load(recorder.config, signals=_signals(recorder))
+    if costs is None:
+        return []
+    costs.attach()
+    add_budget_listener(recorder.budget)
+    return [lambda: remove_budget_listener(recorder.budget), costs.detach]
+
+
+def _signals(recorder: Recorder) -> Signals:
+    made = {
+        item.name: item.create(recorder.meter)
+        for item in own.INSTRUMENTS
+        if item.group in ("cost", "budget") and item.group in recorder.kinds
+    }
+    return Signals(
+        attributes=lambda op: _attributes.answered(op, _attributes.shared(op, _attributes.start(op))),
+        cost=getattr(made.get("otel_llm.cost"), "add", None),
+        last_cost=getattr(made.get("otel_llm.last_cost"), "set", None),
+        unpriced=getattr(made.get("otel_llm.unpriced.calls"), "add", None),
+        crossings=getattr(made.get("otel_llm.budget.crossings"), "add", None),
+    )
+
+
+def _reports(recorder: Recorder) -> list[Callable[[], object]]:
+    _active.on(recorder)
+    return [lambda: _active.off(recorder)]
+
+
+def _live(recorder: Recorder) -> list[Callable[[], object]]:
+    if recorder.config.live is None:
+        return []
+    from .live.server import serve_setting  # noqa: PLC0415 - an extra of its own
+
+    server = serve_setting(recorder.config.live)
+    return [] if server is None else [server.stop]

@@ -1,0 +1,305 @@
+"""The live side of one call: whoever notices its end first ends it, exactly once.
+
+A finaliser may run inside any allocation, also while this thread holds one of the OpenTelemetry SDK's locks: it must
+not record.
+It leaves the recording in a queue (`bury`) that the next call, the reader of a metric or the exit of the program
+empties (`drain`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, get_current
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanKind, set_span_in_context
+
+from . import _attributes, _guard, _options
+from ._failure import outcome_of
+from ._gaps import Gaps
+from ._listeners import listeners, tell
+from ._operation import Operation, Outcome, StreamStats
+from .semconv import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+
+    from ._capture import Capture
+    from ._recorder import Recorder
+    from .providers._base import Accumulator, Endpoint
+
+__all__ = [
+    "Recording",
+    "begin",
+    "bury",
+    "current",
+    "drain",
+    "exit_now",
+    "forget",
+    "free",
+    "open_recordings",
+    "silenced",
+]
+
+_SUPPRESS_PLAIN = "suppress_instrumentation"
+_OTHERS = (
+    "opentelemetry.genai.client.inference.context",  # opentelemetry-util-genai
+    "opentelemetry.genai.inference_span",  # semantic-conventions-genai #475
+)
+"""Context keys by which a framework says that the current span is already the span of this inference."""
+
+current: ContextVar[Recording | None] = ContextVar("otel_llm_recording", default=None)
+"""The recording whose SDK call is running in this context."""
+
+buried: deque[tuple[Recording, float]] = deque()
+_open: set[Recording] = set()
+"""Recordings that have begun and not ended."""
+_ending = threading.RLock()
+
+
+def bury(recording: Recording) -> None:
+    """Leave a recording whose stream has died to the next `drain`; for finalisers: takes no lock, records nothing."""
+    if not recording.ended:
+        buried.append((recording, perf_counter()))
+
+
+def drain() -> None:
+    """End every buried recording, at the time it died."""
+    while buried:
+        try:
+            recording, died = buried.popleft()
+        except IndexError:
+            return
+        recording.end(recording.let_go(), at=died)
+
+
+def exit_now() -> None:
+    """End what is still open when the program ends: it was not read to its end."""
+    drain()
+    for recording in list(_open):
+        recording.end(recording.let_go())
+
+
+def _forked() -> None:
+    """A child process has none of its parent's calls."""
+    _open.clear()
+    buried.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def forget(recording: Recording) -> None:
+    """The call has ended."""
+    _open.discard(recording)
+
+
+def begin(recording: Recording) -> None:
+    """The call has begun."""
+    _open.add(recording)
+
+
+def free() -> Context | None:
+    """The current OpenTelemetry context if a call in it is to be recorded, else None.
+
+    Not recorded is a call under `suppress_instrumentation()`, inside `options(enabled=False)`, or inside another
+    recorded call or a framework's own inference span.
+    """
+    context = get_current()
+    if context:
+        get = context.get
+        if get(_SUPPRESS_INSTRUMENTATION_KEY) or get(_SUPPRESS_PLAIN):
+            return None
+        for key in _OTHERS:
+            if get(key) is not None:
+                return None
+        chosen: Any = get(_options.OPTIONS)
+        if chosen is not None and chosen.enabled is False:
+            return None
+    outer = current.get()
+    return context if outer is None or outer.ended else None
+
+
+def silenced() -> bool:
+    """Whether all telemetry is switched off here: by `suppress_instrumentation()` or `options(enabled=False)`."""
+    context = get_current()
+    if not context:
+        return False
+    chosen = _options.current(context)
+    off = chosen is not None and chosen.enabled is False
+    return bool(off or context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN))
+
+
+class Recording:
+    """The live side of an `Operation`."""
+
+    __slots__ = (
+        "__weakref__",
+        "_token",
+        "_tokens",
+        "accumulator",
+        "adopting",
+        "attributes",
+        "capture",
+        "context",
+        "ended",
+        "endpoint",
+        "gaps",
+        "http",
+        "op",
+        "parsed",
+        "propagate",
+        "reading",
+        "recorder",
+        "sent",
+        "span",
+        "stats",
+        "status",
+    )
+
+    def __init__(
+        self, recorder: Recorder, op: Operation, endpoint: Endpoint | None, context: Context, *, adopting: bool
+    ) -> None:
+        self.recorder = recorder
+        self.op = op
+        self.endpoint = endpoint
+        self.ended = False
+        self.reading = False
+        """A read of the stream is under way: what closes it now is part of that read."""
+        self.parsed = False
+        """The SDK parses the stream: its bytes need not be."""
+        self.http: Any = None
+        """The SDK's HTTP response, until the call returns."""
+        self.accumulator: Accumulator | None = None
+        self.stats: StreamStats | None = None
+        self.capture: Capture | None = None
+        """Collects the call's content, where that goes somewhere."""
+        self.gaps: Gaps | None = None
+        self.sent = 0.0
+        self.status: int | None = None
+        self.propagate = False
+        self.adopting = adopting
+        """The SDK starts the span of this call itself, and `adopt` is told."""
+        attributes = _attributes.start(op)
+        self.attributes = _attributes.shared(op, attributes)
+        """What every metric point of this call carries."""
+        if op.stream:
+            attributes = {**attributes, names.REQUEST_STREAM: True}  # a sampler may go by it
+        self.context = context
+        self.span: Span = INVALID_SPAN
+        if not adopting:
+            name = f"{op.name} {op.request_model}" if op.request_model else op.name
+            tracer = recorder.tracer
+            self.adopt(tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=op.start_time))
+
+    def adopt(self, span: Span) -> None:
+        """Record to `span`."""
+        self.span = span
+        ids = span.get_span_context()
+        self.op.trace_id = ids.trace_id
+        self.op.span_id = ids.span_id
+        self.context = set_span_in_context(span, self.context)
+
+    def stand_in(self) -> Span:
+        """A span that has this call's identity and records nothing."""
+        return NonRecordingSpan(self.span.get_span_context())
+
+    def enter(self) -> None:
+        """Make the span current and this recording findable, while the SDK works."""
+        self._token = attach(self.context)
+        self._tokens = current.set(self)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Give the caller's own span back.
+
+        A coroutine that is thrown away unfinished leaves in a foreign context, where nothing can be given back.
+        """
+        if not isinstance(error, GeneratorExit):
+            current.reset(self._tokens)
+            detach(self._token)
+
+    def stream(self) -> None:
+        """The call streams: be ready to count chunks."""
+        op = self.op
+        op.stream = True
+        op.stream_stats = self.stats = StreamStats()
+        if self.endpoint is not None and self.endpoint.accumulator is not None:
+            self.accumulator = self.endpoint.accumulator(op)
+        if self.capture is not None:
+            self.capture.stream()
+        if self.recorder.chunk_metrics:
+            self.gaps = Gaps(op)
+
+    def chunk(self, chunk: object) -> None:
+        """Count a chunk that the caller is about to get: the hot path of streams."""
+        now = perf_counter()
+        stats = self.stats
+        if stats is None or self.ended:
+            return
+        stats.chunks += 1
+        size = 0 if self.accumulator is None else self.accumulator.add(chunk)
+        stats.bytes += size
+        last = stats.last_chunk
+        stats.last_chunk = now
+        gaps = self.gaps
+        if last is None:
+            stats.first_chunk = now - self.op.started
+            if gaps is not None:
+                gaps.sizes.append(size)
+        elif gaps is not None:
+            gaps.sizes.append(size)
+            gaps.pending.append(now - last)
+            if len(gaps.pending) == gaps.MOST:
+                self.recorder.flush(self)
+        if listeners.chunk:
+            tell(listeners.chunk, self.op, chunk, now)
+        if self.capture is not None:
+            self.capture.chunk(chunk)
+
+    def response(self, body: object) -> None:
+        """Read the facts of a response that was received whole; an odd one costs facts, not the span."""
+        if self.endpoint is not None and body is not None:
+            try:
+                self.endpoint.response(self.op, body)
+            except Exception as error:  # noqa: BLE001
+                _guard.caught(error)
+            if self.capture is not None:
+                self.capture.response(body)
+
+    def let_go(self) -> Outcome:
+        """The outcome of a stream that nobody will read any more."""
+        done = self.accumulator is not None and self.accumulator.done
+        return Outcome.COMPLETED if done else Outcome.ABANDONED
+
+    def close(self, error: BaseException | None) -> None:
+        """The application closes the stream, perhaps because `error` passes through."""
+        if self.accumulator is not None and self.accumulator.done:
+            self.end(Outcome.COMPLETED)
+        elif error is not None and outcome_of(error) is Outcome.CANCELLED and not isinstance(error, GeneratorExit):
+            self.end(Outcome.CANCELLED)
+        else:
+            self.end(Outcome.CLOSED)
+
+    def fail(self, error: BaseException) -> None:
+        """The call or a read of its stream ends with `error`."""
+        self.end(outcome_of(error), error)
+
+    def end(self, outcome: Outcome, error: BaseException | None = None, *, at: float | None = None) -> None:
+        """End the call, exactly once; `at` is the `perf_counter` of an end that is noticed later."""
+        with _ending:
+            if self.ended:
+                return
+            self.ended = True
+        self.recorder.finish(self, outcome, error, perf_counter() if at is None else at)
+
+
+def open_recordings() -> Iterable[Recording]:
+    """The calls that run now; for gauges and tests."""
+    return list(_open)
