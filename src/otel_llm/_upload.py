@@ -31,8 +31,14 @@ _GROUP = "opentelemetry_genai_completion_hook"
 
 @cache
 def _types() -> Any:
-    """The dataclasses of messages and parts that hooks expect. Raises ImportError without their package."""
-    return import_module("opentelemetry.util.genai.types")
+    """The dataclasses of messages and parts that hooks expect.
+
+    Raises ImportError without their package, and where it is so old that they have other names.
+    """
+    types = import_module("opentelemetry.util.genai.types")
+    if not hasattr(types, "ServerToolCallResponsePart"):
+        raise ImportError("opentelemetry-util-genai is older than 1.2b0")
+    return types
 
 
 def load(name: str) -> Callable[[Content, Any], Content] | None:
@@ -44,8 +50,8 @@ def load(name: str) -> Callable[[Content, Any], Content] | None:
         _types()
     except ImportError:
         _log.warning(
-            "The completion hook %r is not used: opentelemetry-util-genai is not installed "
-            "(pip install 'opentelemetry-util-genai[upload]')",
+            "The completion hook %r is not used: opentelemetry-util-genai is not installed, or too old "
+            "(pip install 'opentelemetry-util-genai[upload]>=1.2b0')",
             name,
         )
         return None
@@ -66,11 +72,11 @@ def load(name: str) -> Callable[[Content, Any], Content] | None:
 
 def _run(hook: Any, content: Content, span: Any) -> Content:
     """Call the hook with its own copy of the content, as the dataclasses that it expects."""
-    system = [_part(part) for part in content.system or ()]
-    inputs = [_message(message) for message in content.input or ()]
-    outputs = [_message(message) for message in content.output or ()]
-    tools = [_tool(tool) for tool in content.tools or ()]
     try:
+        system = [_part(part) for part in content.system or ()]
+        inputs = [_message(message) for message in content.input or ()]
+        outputs = [_message(message) for message in content.output or ()]
+        tools = [_tool(tool) for tool in content.tools or ()]
         hook.on_completion(
             inputs=inputs,
             outputs=outputs,
@@ -79,15 +85,15 @@ def _run(hook: Any, content: Content, span: Any) -> Content:
             span=span,
             log_record=None,
         )
+        return Content(
+            system=None if content.system is None else _back(system),
+            input=None if content.input is None else _back(inputs),
+            output=None if content.output is None else _back(outputs),
+            tools=None if content.tools is None else _back(tools),
+        )
     except Exception as error:  # noqa: BLE001 - a hook of the user's
         _guard.caught(error, what="a completion hook")
         return content
-    return Content(
-        system=None if content.system is None else _back(system),
-        input=None if content.input is None else _back(inputs),
-        output=None if content.output is None else _back(outputs),
-        tools=None if content.tools is None else _back(tools),
-    )
 
 
 def _back(items: list[Any]) -> list[dict[str, Any]]:

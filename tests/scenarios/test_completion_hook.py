@@ -206,7 +206,7 @@ def test_without_its_package_a_hook_is_not_used(
 
     monkeypatch.setattr(_upload, "_types", missing)
     assert _upload.load("upload") is None
-    assert "pip install 'opentelemetry-util-genai[upload]'" in caplog.text
+    assert "pip install 'opentelemetry-util-genai[upload]>=1.2b0'" in caplog.text
 
 
 def test_a_hook_that_cannot_be_made_is_not_used(
