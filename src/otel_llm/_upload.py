@@ -58,7 +58,7 @@ def load(name: str) -> Callable[[Content, Any], Content] | None:
     found = list(entry_points(group=_GROUP, name=name))
     if not found:
         known = ", ".join(sorted({entry.name for entry in entry_points(group=_GROUP)})) or "none"
-        _log.warning("The completion hook %r is not used: there is no such hook, only: %s", name, known)
+        _log.warning("The completion hook %r is not used, only these are there: %s", name, known)
         return None
     try:
         hook = found[0].load()()
