@@ -177,7 +177,12 @@ def _attributes(
 
 
 def _value(item: Attribute, value: Any, *, structured: bool) -> Iterator[str]:
-    if not _TYPES[item.type](value) if item.type != "any" else not _content(value, structured=structured):
+    any_json = item.name in (names.TOOL_CALL_ARGUMENTS, names.TOOL_CALL_RESULT)
+    if (
+        not _TYPES[item.type](value)
+        if item.type != "any"
+        else not _content(value, structured=structured, any_json=any_json)
+    ):
         yield f"{item.name} is no {item.type}: {value!r}"
     elif value in ("", ()):
         yield f"{item.name} is empty"
@@ -200,14 +205,17 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _content(value: Any, *, structured: bool) -> bool:
-    """Whether content has the form it must have: structured on events, JSON of an object or array on spans."""
+def _content(value: Any, *, structured: bool, any_json: bool) -> bool:
+    """Whether content has the form it must have: structured on events, JSON on spans.
+
+    That is an object or an array, or `any_json` for what a tool takes and gives, which may be a text.
+    """
     if structured:
         return not isinstance(value, str)
     if not isinstance(value, str):
         return True
     try:
-        return isinstance(json.loads(value), list | dict)
+        return any_json | isinstance(json.loads(value), list | dict)
     except ValueError:
         return False
 

@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from scene import instrumented, run
 
 import otel_llm
-from otel_llm import _guard, _recorder, hooks
+from otel_llm import _guard, _recording, hooks
 from otel_llm.testing import FakeProvider
 
 if TYPE_CHECKING:
@@ -148,10 +148,9 @@ def test_what_it_cost(telemetry: Telemetry, seen: Seen, amount: Any) -> None:
 
 def test_a_call_that_fails(telemetry: Telemetry) -> None:
     error = LookupError("MY-PROMPT")
-    with pytest.raises(LookupError) as caught:  # noqa: PT012 - the block is what is tested
-        with otel_llm.track("acme", "m1") as call:
-            call.usage(3, None)
-            raise error
+    with pytest.raises(LookupError) as caught, otel_llm.track("acme", "m1") as call:  # noqa: PT012 - the block
+        call.usage(3, None)
+        raise error
     assert caught.value is error
     assert [entry.name for entry in caught.traceback] == ["test_a_call_that_fails"]
     assert attributes(telemetry)["error.type"] == "LookupError"
@@ -340,7 +339,7 @@ class TestDecorator:
             break
         gc.collect()
         # It may have died in a finaliser, which must not record: the next call does.
-        _recorder.drain()
+        _recording.drain()
         assert telemetry.outcome() == "abandoned"
 
     def test_of_an_asynchronous_generator_that_is_closed(self, telemetry: Telemetry) -> None:
@@ -360,7 +359,7 @@ class TestDecorator:
             await generator.aclose()
 
         run(main())
-        _recorder.drain()
+        _recording.drain()
         assert closed == ["closed"]
         assert telemetry.outcome() == "abandoned"
 

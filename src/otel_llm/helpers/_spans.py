@@ -220,15 +220,18 @@ class _ToolRun(_Run):
     def _record(
         self, attribute: str, role: str, part: dict[str, Any], key: str, read: Callable[[], Any]
     ) -> None:
-        """Set an attribute to a value as JSON: redacted like a message's part, and within the size budget."""
+        """Set an attribute to a value as JSON: redacted like a message's part, and within the size budget.
+
+        A text that is JSON is not encoded again, as the conventions have it.
+        """
         if not self._content or (value := read()) is None:
             return
         from .._budget import encode, fit  # noqa: PLC0415 - only who captures content pays for this
         from .._content import settle  # noqa: PLC0415
-        from .._plain import plain  # noqa: PLC0415
+        from .._plain import parse  # noqa: PLC0415
 
         config = self._config
-        messages: list[dict[str, Any]] = [{"role": role, "parts": [{**part, key: plain(value)}]}]
+        messages: list[dict[str, Any]] = [{"role": role, "parts": [{**part, key: parse(value)}]}]
         settled = settle(Content(input=messages), redact=config.redact, blobs=config.capture_blobs)
         for kept in (settled.input or messages)[0]["parts"]:
             text = encode(kept.get(key))
