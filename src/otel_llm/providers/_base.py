@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from .._operation import Content, Operation
 
-__all__ = ["LARGEST", "NOTHING", "Accumulator", "Endpoint", "OutputAccumulator", "Provider", "fields", "whole", "words"]
+__all__ = [
+    "LARGEST",
+    "NOTHING",
+    "Accumulator",
+    "Endpoint",
+    "OutputAccumulator",
+    "Provider",
+    "fields",
+    "whole",
+    "words",
+]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -113,6 +123,8 @@ class Provider:
     endpoints: tuple[Endpoint, ...]
     hosts: tuple[str, ...]
     """The hosts that are the provider's own; a name starting with a dot matches every host below it."""
+    queues: tuple[str, ...] = ()
+    """Paths that end like an endpoint's, but only leave a job for later."""
     minimum: str = "0"
     """The oldest release that the scenarios run on."""
     tested: str = "0"

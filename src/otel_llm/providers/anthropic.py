@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._failure import said
 from .._operation import Server, Usage
 from . import _anthropic_content
 from ._base import NOTHING, Endpoint, Provider, fields, whole, words
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .._operation import Operation
 
-__all__ = ["ANTHROPIC"]
+__all__ = ["ANTHROPIC", "MESSAGES"]
 
 
 def _output_type(value: object) -> str | None:
@@ -123,6 +124,9 @@ class MessageStream:
             if block.get("type") == "tool_use" and isinstance(block.get("name"), str):
                 self.op.tool_calls += (block["name"],)
         elif kind == "message_stop":
+            self.done = True
+        elif kind == "error":  # the SDK raises it, unless the application reads the bytes itself
+            self.op.error = said(words(fields(data.get("error")).get("type")))
             self.done = True
         return 0
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._failure import said
 from .._operation import Server, Usage
+from .._plain import record
 from . import _openai_content, _responses_content
 from ._base import LARGEST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
     from .._operation import Operation
 
-__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OPENAI", "ChatStream", "usage_of"]
+__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OPENAI", "RESPONSES", "ChatStream", "usage_of"]
 
 
 def _output_type(value: object) -> str | None:
     kind = fields(value).get("type")
-    return {"text": "text", "json_object": "json", "json_schema": "json"}.get(kind) if isinstance(kind, str) else None
+    return (
+        {"text": "text", "json_object": "json", "json_schema": "json"}.get(kind)
+        if isinstance(kind, str)
+        else None
+    )
 
 
 def _text_output_type(value: object) -> str | None:
@@ -69,7 +74,10 @@ def _encodings(value: object) -> list[str] | None:
     return [value] if isinstance(value, str) else None
 
 
-_EMBEDDINGS: Table = {"encoding_format": ("encoding_formats", _encodings), "dimensions": ("dimension_count", integer)}
+_EMBEDDINGS: Table = {
+    "encoding_format": ("encoding_formats", _encodings),
+    "dimensions": ("dimension_count", integer),
+}
 
 
 def _chat_request(op: Operation, body: Mapping[str, Any]) -> None:
@@ -92,6 +100,8 @@ def _responses_request(op: Operation, body: Mapping[str, Any]) -> None:
 _INPUT = {
     "cached_tokens": "cache_read",
     "cache_write_tokens": "cache_write",
+    "cache_read_input_tokens": "cache_read",  # Perplexity's Responses
+    "cache_creation_input_tokens": "cache_write",
     "text_tokens": "text.input",
     "image_tokens": "image.input",
     "audio_tokens": "audio.input",
@@ -120,7 +130,9 @@ def usage_of(value: object) -> Usage | None:
         usage.output = number
     if usage.input is None and usage.output is None:
         return None
-    asked = get("prompt_tokens_details") or get("input_tokens_details")
+    asked = (
+        get("prompt_tokens_details") or get("input_tokens_details") or get("prompt_token_details")
+    )  # Writer
     if asked is not None:
         _details(usage, asked, _INPUT)
     answered = get("completion_tokens_details") or get("output_tokens_details")
@@ -159,18 +171,24 @@ def _facts(op: Operation, data: Mapping[str, Any]) -> None:
     usage = get("usage")
     if usage is not None:
         op.usage = usage_of(usage)
-        unknown = usage if type(usage) is dict else getattr(usage, "__pydantic_extra__", None)
-        if unknown:
-            _paid(op, unknown)
-    if get("service_tier") is not None:
-        _server(op).service_tier = words(get("service_tier"))
-    if get("system_fingerprint") is not None:
-        _server(op).system_fingerprint = words(get("system_fingerprint"))
+        counts = fields(usage)
+        unknown = getattr(usage, "__pydantic_extra__", None)
+        if unknown or counts is usage or "cost" in counts:
+            _paid(op, {**counts, **(unknown or NOTHING)})
+    tier, fingerprint = get("service_tier"), get("system_fingerprint")
+    if tier is not None or fingerprint is not None:
+        server = op.server if op.server is not None else _server(op)
+        server.service_tier = tier if type(tier) is str else None
+        server.system_fingerprint = fingerprint if type(fingerprint) is str else None
 
 
 def _paid(op: Operation, usage: Mapping[str, Any]) -> None:
-    """What hosts add to `usage`: OpenRouter its price in US dollars, DeepSeek the tokens read from its cache."""
+    """What hosts add to `usage`: a price in US dollars, DeepSeek the tokens read from its cache.
+
+    OpenRouter's price is a number, Perplexity's an object with the total in it.
+    """
     cost = usage.get("cost")
+    cost = fields(cost).get("total_cost", cost)
     if type(cost) in (int, float):
         _server(op).cost = Decimal(str(cost))
     if op.usage is not None and op.usage.cache_read is None:
@@ -190,7 +208,9 @@ def _chat_response(op: Operation, body: object) -> None:
         if type(reason) is str:
             reasons.append(FINISH.get(reason, reason))
         message = facts.get("message")
-        calls = (message if type(message) is dict else getattr(message, "__dict__", NOTHING)).get("tool_calls")
+        calls = (message if type(message) is dict else getattr(message, "__dict__", NOTHING)).get(
+            "tool_calls"
+        )
         if calls and type(calls) is list:
             op.tool_calls += tuple(name for call in calls if (name := _tool_name(call)))
     op.finish_reasons = tuple(reasons)
@@ -203,7 +223,7 @@ def _tool_name(call: object) -> str | None:
 
 def _embeddings_response(op: Operation, body: object) -> None:
     """The vectors in `data` are never touched: reading them would cost more than the call."""
-    facts = fields(body)
+    facts = record(body)  # Together's type has no usage, though the API may send it
     op.response_model = words(facts.get("model"))
     op.usage = usage_of(facts.get("usage"))
 
@@ -238,6 +258,8 @@ class ChatStream:
                     size += self._other_output(facts, delta)
                 elif type(output) is str:
                     size += len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
+        else:
+            self._error(chunk, data)
         if data.get("usage") is not None:
             self._usage(data)
         return size
@@ -253,6 +275,14 @@ class ChatStream:
         if isinstance(reason, str):
             self._reasons[whole(facts.get("index")) or 0] = FINISH.get(reason, reason)
             self.done = len(self._reasons) >= self.op.parameters.get("choice_count", 1)
+
+    def _error(self, chunk: object, data: Mapping[str, Any]) -> None:
+        """A chunk without choices may be an error: the SDK raises it, unless it is Fireworks' or nobody parses it."""
+        error = data.get("error") or (getattr(chunk, "__pydantic_extra__", None) or NOTHING).get("error")
+        if error:
+            told = fields(error)
+            self.op.error = said(words(told.get("code")) or words(told.get("type")))
+            self.done = True
 
     def _other_output(self, facts: Mapping[str, Any], delta: object) -> int:
         """Bytes of a choice without content: tool arguments, a refusal, or a legacy completion's text."""

@@ -50,6 +50,9 @@ def _together(body: dict[str, Any], usage: dict[str, Any] | None) -> None:  # no
 
 
 def _cerebras(body: dict[str, Any], usage: dict[str, Any] | None) -> None:
+    for choice in body["choices"]:
+        for call in choice.get("delta", {}).get("tool_calls", ()):
+            call.setdefault("type", "function")  # its SDK takes the chunk for something else without it
     if usage is not None:
         body["time_info"] = {
             "queue_time": 0.001,
