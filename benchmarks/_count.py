@@ -79,13 +79,16 @@ Counts = dict[str, dict[str, int]]
 """`{"calls": {key: n}, "opcodes": {key: n}}`, keyed by owner or by function."""
 
 
-def count(action: Callable[[], object], owners: Owners, *, repeat: int = 5) -> Counts:
-    """What one `action` takes, by owner: of `repeat` runs the one with the median total."""
+def count(action: Callable[[], object], owners: Owners, *, repeat: int = 1) -> Counts:
+    """What one `action` takes, by owner: of `repeat` runs the least.
+
+    Runs differ by little if at all: a histogram makes a bucket's exemplars when the first duration falls in it.
+    """
     for _ in range(3):
         action()
     runs = [_once(action, lambda code: owners.of(code.co_filename)) for _ in range(repeat)]
-    middle = sorted(runs, key=lambda run: sum(run["opcodes"].values()))[(len(runs) - 1) // 2]
-    return {what: {owner: middle[what].get(owner, 0) for owner in OWNERS} for what in middle}
+    least = min(runs, key=lambda run: sum(run["opcodes"].values()))
+    return {what: {owner: least[what].get(owner, 0) for owner in OWNERS} for what in least}
 
 
 def count_functions(action: Callable[[], object], owners: Owners) -> Counts:

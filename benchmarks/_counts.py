@@ -91,7 +91,7 @@ def _measure_alone(name: str, python: str, found: Measured, cases: Iterable[str]
 def _measure(process: Process, found: Measured, cases: Iterable[str]) -> None:
     for case in cases:
         spec = CASES[case]
-        found.counts[case] = process.ask("count", scenario=spec)
+        found.counts[case] = process.ask("count", scenario=spec, repeat=1 if spec[1] == "stream" else 2)
         if spec[1] == "stream":
             found.counts[case + " long"] = process.ask("count", scenario=[*spec[:2], LONG, *spec[3:]])
 
@@ -106,7 +106,7 @@ def _states(process: Process, found: Measured) -> None:
 
 def _state(process: Process, found: Measured, state: str) -> None:
     for case in _STATE_CASES:
-        found.counts[f"{case}, {state}"] = process.ask("count", scenario=CASES[case])
+        found.counts[f"{case}, {state}"] = process.ask("count", scenario=CASES[case], repeat=2)
 
 
 def added(measured: Measured, none: Measured, case: str) -> dict[str, dict[str, float]] | None:

@@ -21,6 +21,9 @@ _QUIET = {
     "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
     "TRACELOOP_TELEMETRY": "false",
     "PYTHONWARNINGS": "ignore",
+    # Otherwise the allocator of glibc learns when to give memory back, differently in each process.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
 }
 
 

@@ -144,14 +144,10 @@ def _time_table(
     times: dict[str, Any],
     columns: dict[str, str],
     cell: Callable[[dict[str, Any], str], str],
-    bare_scale: float,
-    unit: str,
 ) -> str:
     columns = {label: key for label, key in columns.items() if key in times}
     first = ["no instrumentation"]
-    first += [
-        f"{_spread(bare(times[key]), bare_scale / _chunks(key), '')} {unit}" for key in columns.values()
-    ]
+    first += [_bare_cell(times[key], _chunks(key)) for key in columns.values()]
     rows = [first]
     for name in CONTENDERS:
         cells = [cell(times[key], name) if name in times[key] else "" for key in columns.values()]
@@ -164,6 +160,15 @@ def _chunks(key: str) -> int:
     """What to divide the time of one call by: the chunks of a stream."""
     words = key.split()
     return int(words[words.index("stream") + 1]) if "stream" in words else 1
+
+
+def _bare_cell(samples: dict[str, Any], chunks: int) -> str:
+    figure = bare(samples)
+    if chunks > 1:
+        return f"{_spread(figure, 1e6 / chunks, '')} µs a chunk"
+    if figure.median < 0.01:
+        return f"{_spread(figure, 1e6, '')} µs"
+    return f"{_spread(figure, 1e3, '')} ms"
 
 
 def _call_cell(samples: dict[str, Any], name: str) -> str:
@@ -198,7 +203,7 @@ def _calls(results: Results) -> str:
             "### CPU time added per call, capture off\n\nMicroseconds; medians, in brackets the quartiles.\n",
             _table_of_calls(times, calls),
             "Large requests and answers, as a multiple of the call without instrumentation:\n",
-            _time_table(times, big, _ratio_cell, 1e3, "ms"),
+            _time_table(times, big, _ratio_cell),
             "Microseconds per call with 500 async calls in flight at once:\n",
             _table_of_calls(times, many),
         )
@@ -206,7 +211,7 @@ def _calls(results: Results) -> str:
 
 
 def _table_of_calls(times: dict[str, Any], columns: dict[str, str]) -> str:
-    return _time_table(times, columns, _call_cell, 1e6, "µs")
+    return _time_table(times, columns, _call_cell)
 
 
 def _streams(results: Results) -> str:
@@ -244,7 +249,7 @@ def _per_chunk(times: dict[str, Any], columns: dict[str, str]) -> str:
     def cell(samples: dict[str, Any], name: str) -> str:
         return _spread(added(samples, name), 1e6 / sizes[id(samples)])
 
-    return _time_table(times, columns, cell, 1e6, "µs")
+    return _time_table(times, columns, cell)
 
 
 def _capture(results: Results) -> str:
@@ -260,8 +265,7 @@ def _capture(results: Results) -> str:
     }
     return (
         "### Content captured\n\nMultiples of the call without instrumentation. `none`, `floor` and "
-        "`anthropic_native` capture nothing here.\n\n"
-        + _time_table(times, columns, _ratio_cell, 1e3, "ms per call or chunk")
+        "`anthropic_native` capture nothing here.\n\n" + _time_table(times, columns, _ratio_cell)
     )
 
 

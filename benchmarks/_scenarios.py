@@ -49,7 +49,7 @@ class Runner:
         self.client = client(self.server, asynchronous=scenario.asynchronous)
         self.loop = loop
         self.first_chunk = 0.0
-        """CPU seconds until the first chunk, summed over the streams read."""
+        """CPU seconds from the newest call to its first chunk."""
         self._request = self._arguments()
 
     def _arguments(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Runner:
         if self.scenario.kind == "stream":
             chunks = iter(answer)
             next(chunks)
-            self.first_chunk += time.process_time() - started
+            self.first_chunk = time.process_time() - started
             for _ in chunks:
                 pass
 
@@ -93,7 +93,7 @@ class Runner:
         if self.scenario.kind == "stream":
             chunks = aiter(answer)
             await anext(chunks)
-            self.first_chunk += time.process_time() - started
+            self.first_chunk = time.process_time() - started
             async for _ in chunks:
                 pass
 

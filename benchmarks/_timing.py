@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ._process import Process
 
-SAMPLE = 0.03
+SAMPLE = 0.05
 """Seconds of CPU that one sample should last; a call that takes longer is a sample by itself."""
 
 

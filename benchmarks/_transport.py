@@ -54,7 +54,7 @@ _CHAT = {
         "prompt_tokens": 10,
         "completion_tokens": 20,
         "total_tokens": 30,
-        "prompt_tokens_details": {"cached_tokens": 4},
+        "prompt_tokens_details": {"cached_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0},
     },
 }
