@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import hooks, logger, sampling
+    from . import hooks, logger, redactors, sampling
     from ._operation import Attempt, ErrorInfo, Operation, Outcome, RateLimit, Usage
     from ._options import options, session
     from .helpers import cache, circuit_breaker, tool, traced, track
@@ -34,6 +34,7 @@ __all__ = [
     "instrument_client",
     "logger",
     "options",
+    "redactors",
     "sampling",
     "session",
     "tool",

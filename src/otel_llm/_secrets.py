@@ -23,7 +23,7 @@ _NAMES = (
 _HELD = rf"\1{MASK}"
 _PATTERNS: tuple[tuple[str, str], ...] = (
     # What keys of providers and clouds look like, also when partly masked with stars or dots by the provider.
-    (r"\b(?:sk|pk|rk|gsk|xai|pplx|csk|nvapi|r8|hf|glpat|key)[-_][\w*.-]{4,}", MASK),
+    (r"\b(?:sk|pk|rk|gsk|xai|pplx|csk|nvapi|r8|hf|glpat|key)[-_][\w*.-]{3,}[\w*]", MASK),
     (r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}", MASK),
     (r"\bAIza[\w-]{20,}|\bya29\.[\w.-]+|\bgh[pousr]_\w{16,}|\bgithub_pat_\w+|\bxox[abeoprs]-[\w-]+", MASK),
     (r"\bey[JK][\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?", MASK),  # JSON web tokens

@@ -1,11 +1,11 @@
 r"""Ready-made redactors for `instrument(redact=...)`.
 
-A redactor is a function that is given each message part, a dict such as `{"type": "text", "content": "..."}`,
-before anything else sees it.
+A redactor is a function that is given each message part before anything else sees it, a dict such as
+`{"type": "text", "content": "..."}`.
 It returns the part to record instead, or None to record nothing of it; the dict is a copy that it may change.
 If it raises, no content of that call is recorded.
-`part.role` tells who said it: `system`, `user`, `assistant`, `tool`; `tools` for a tool definition, `exception`
-for the text of an exception.
+`part.role` tells who said it: `system`, `user`, `assistant`, `tool`; `tools` for a tool definition,
+`exception` for the text of an exception.
 
 ```python
 from otel_llm import redactors
