@@ -30,10 +30,15 @@ with tempfile.TemporaryDirectory() as folder, FakeProvider() as server:
     client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
 
     attributes = spans.get_finished_spans()[0].attributes or {}
-    path = Path(str(attributes["gen_ai.input.messages_ref"]).removeprefix("file://"))
-    while not path.exists() or not path.read_text(encoding="utf-8"):
+    uploaded = {
+        name: Path(str(value).removeprefix("file://"))
+        for name, value in attributes.items()
+        if name.endswith("_ref")
+    }
+    while not all(path.exists() and path.read_text(encoding="utf-8") for path in uploaded.values()):
         time.sleep(0.01)  # the hook writes in the background
-    print(json.loads(path.read_text(encoding="utf-8"))[0]["parts"])
+    asked = uploaded["gen_ai.input.messages_ref"]
+    print(json.loads(asked.read_text(encoding="utf-8"))[0]["parts"])
     print("gen_ai.input.messages" in attributes)
 
 # Prints:
