@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import CodeType, FrameType
+    from types import FrameType
 
 OWNERS = ("own", "otel", "sdk", "stdlib", "other")
 """The instrumentation itself; OpenTelemetry's API and SDK; the provider SDKs and what they stand on; ..."""
@@ -82,11 +82,11 @@ Counts = dict[str, dict[str, int]]
 def count(action: Callable[[], object], owners: Owners, *, repeat: int = 1) -> Counts:
     """What one `action` takes, by owner: of `repeat` runs the least.
 
-    Runs differ by little if at all: a histogram makes a bucket's exemplars when the first duration falls in it.
+    Runs differ by little if at all: the first duration in a histogram's bucket makes its exemplars.
     """
     for _ in range(3):
         action()
-    runs = [_once(action, lambda code: owners.of(code.co_filename)) for _ in range(repeat)]
+    runs = [_once(action, lambda frame: owners.of(_file(frame))) for _ in range(repeat)]
     least = min(runs, key=lambda run: sum(run["opcodes"].values()))
     return {what: {owner: least[what].get(owner, 0) for owner in OWNERS} for what in least}
 
@@ -96,14 +96,21 @@ def count_functions(action: Callable[[], object], owners: Owners) -> Counts:
     for _ in range(3):
         action()
 
-    def key(code: CodeType) -> str:
-        file = "/".join(PurePath(code.co_filename).parts[-2:])
-        return f"{owners.of(code.co_filename)} {file}:{code.co_qualname}"
+    def key(frame: FrameType) -> str:
+        file = _file(frame)
+        return f"{owners.of(file)} {'/'.join(PurePath(file).parts[-2:])}:{frame.f_code.co_qualname}"
 
     return _once(action, key)
 
 
-def _once(action: Callable[[], object], key_of: Callable[[CodeType], str]) -> Counts:
+def _file(frame: FrameType) -> str:
+    """Where the code is; made-up code, such as a dataclass's `__init__`, is its caller's."""
+    while frame.f_code.co_filename == "<string>" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename
+
+
+def _once(action: Callable[[], object], key_of: Callable[[FrameType], str]) -> Counts:
     calls: dict[str, int] = {}
     opcodes: dict[str, int] = {}
     tracers: dict[str, Callable[..., Any]] = {}
@@ -120,7 +127,7 @@ def _once(action: Callable[[], object], key_of: Callable[[CodeType], str]) -> Co
         return local
 
     def enter(frame: FrameType, _event: str, _argument: object) -> Any:
-        key = key_of(frame.f_code)
+        key = key_of(frame)
         local = tracers.get(key) or tracer(key)
         calls[key] += 1
         frame.f_trace_opcodes = True

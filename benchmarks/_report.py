@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _counts
 from ._contenders import CONTENDERS
+from ._count import OWNERS
 from ._process import ROOT
 from ._targets import targets
 from ._timing import Figure, added, bare, ratio
@@ -106,7 +107,25 @@ def _counted(results: Results) -> str:
         "### Python function calls and bytecodes added\n\n"
         "Deterministic. Calls / bytecodes beyond those of the call without instrumentation; capture off.\n\n"
         + _table(("", *cases), rows)
+        + "\nWhose the bytecodes of one OpenAI call are:\n\n"
+        + _by_owner(counts, none)
     )
+
+
+def _by_owner(counts: dict[str, _counts.Measured], none: _counts.Measured) -> str:
+    names = (
+        "instrumentation",
+        "OpenTelemetry",
+        "provider SDK and what it stands on",
+        "standard library",
+        "other",
+    )
+    rows = []
+    for name, found in counts.items():
+        more = _counts.added(found, none, "openai call")
+        if more is not None and more["opcodes"]["total"]:
+            rows.append([f"`{name}`", *(f"{more['opcodes'][owner]:,.0f}" for owner in OWNERS)])
+    return _table(("", *names), rows)
 
 
 def _count_cell(found: _counts.Measured, none: _counts.Measured, case: str) -> str:
