@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import otel_llm
 import pytest
+
+import otel_llm
 
 SRC = Path(otel_llm.__file__).parent
 MODULES = sorted(SRC.rglob("*.py"))
@@ -119,5 +120,7 @@ def test_importing_the_package_imports_no_sdk_and_no_extra() -> None:
         "otel_llm.instrumentor.LLMInstrumentor().instrument()\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     assert set(run.stdout.split()) & (SDKS | OPTIONAL) == set()

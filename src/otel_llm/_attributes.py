@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._operation import RateLimit
 from .semconv import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._operation import ErrorInfo, Operation, RateLimit, Server
+    from ._operation import ErrorInfo, Operation, Server, StreamStats
     from .cost import Crossing
     from .semconv import Convention
 
-__all__ = ["description", "answered", "end", "ended", "exception", "shared", "start"]
+__all__ = ["answered", "description", "end", "ended", "exception", "shared", "start"]
 
 _MAX_VALUES = 200
 _OTHER = "_OTHER"
@@ -38,35 +39,29 @@ def start(op: Operation) -> dict[str, Any]:
 def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
     """The span's attributes that are known when the call has ended."""
     attributes: dict[str, Any] = {}
-    if op.response_id is not None:
-        attributes[names.RESPONSE_ID] = op.response_id
-    if op.response_model is not None:
-        attributes[names.RESPONSE_MODEL] = op.response_model
+    _fill(
+        attributes,
+        (names.RESPONSE_ID, op.response_id),
+        (names.RESPONSE_MODEL, op.response_model),
+        (names.CONVERSATION_ID, op.conversation_id),
+        (names.FINISH_REASONS, op.finish_reasons or None),
+        (names.OPENAI_API_TYPE, op.api),
+        (names.OUTCOME, str(op.outcome)),
+        (names.RESPONSE_TOOL_CALLS, op.tool_calls or None),
+    )
     for convention in conventions:
         if op.usage is not None:
             convention.fill_usage(op, attributes)
         if op.parameters:
             convention.fill_request(op, attributes)
-    if op.finish_reasons:
-        attributes[names.FINISH_REASONS] = op.finish_reasons
-    if op.conversation_id is not None:
-        attributes[names.CONVERSATION_ID] = op.conversation_id
-    if op.api is not None:
-        attributes[names.OPENAI_API_TYPE] = op.api
-    attributes[names.OUTCOME] = str(op.outcome)
     if op.stream_stats is not None:
-        _stream(op, attributes)
-    server = op.server
-    if server is not None:
-        _server(op, server, attributes)
-        if server.rate_limit is not None:
-            _rate_limit(server.rate_limit, attributes)
+        _stream(op.stream_stats, attributes)
+    if op.server is not None:
+        _server(op, op.server, attributes)
     if op.error is not None:
         _error(op.error, attributes)
     if op.attempts:
         _attempts(op, attributes)
-    if op.tool_calls:
-        attributes[names.RESPONSE_TOOL_CALLS] = op.tool_calls
     if op.cost is not None:
         attributes[names.COST] = float(op.cost)
     if op.attributes:
@@ -74,55 +69,50 @@ def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
     return attributes
 
 
-def _stream(op: Operation, attributes: dict[str, Any]) -> None:
-    if op.stream:
-        attributes[names.REQUEST_STREAM] = True
-    stats = op.stream_stats
-    if stats is None:
-        return
-    attributes[names.STREAM_CHUNKS] = stats.chunks
-    attributes[names.STREAM_SIZE] = stats.bytes
-    if stats.first_chunk is not None:
-        attributes[names.TIME_TO_FIRST_CHUNK] = stats.first_chunk
-    for name, value in (
+def _fill(attributes: dict[str, Any], *pairs: tuple[str, Any]) -> None:
+    for name, value in pairs:
+        if value is not None:
+            attributes[name] = value  # noqa: PERF403 - a comprehension would cost a frame
+
+
+def _stream(stats: StreamStats, attributes: dict[str, Any]) -> None:
+    _fill(
+        attributes,
+        (names.REQUEST_STREAM, True),
+        (names.STREAM_CHUNKS, stats.chunks),
+        (names.STREAM_SIZE, stats.bytes),
+        (names.TIME_TO_FIRST_CHUNK, stats.first_chunk),
         (names.STREAM_GAP_P50, stats.gap_p50),
         (names.STREAM_GAP_P99, stats.gap_p99),
         (names.STREAM_GAP_MAX, stats.gap_max),
         (names.STREAM_TOKEN_RATE, stats.token_rate),
-    ):
-        if value is not None:
-            attributes[name] = value
+    )
 
 
 def _server(op: Operation, server: Server, attributes: dict[str, Any]) -> None:
-    if server.request_id is not None:
-        attributes[names.RESPONSE_REQUEST_ID] = server.request_id
-    if server.organization is not None:
-        attributes[names.RESPONSE_ORGANIZATION] = server.organization
-    if server.processing is not None:
-        attributes[names.RESPONSE_PROCESSING_TIME] = server.processing
-    if server.status is not None:
-        attributes[names.RESPONSE_STATUS_CODE] = server.status
     openai = op.api is not None
-    if server.service_tier is not None:
-        attributes[names.OPENAI_RESPONSE_SERVICE_TIER if openai else names.OWN_RESPONSE_SERVICE_TIER] = (
-            server.service_tier
-        )
-    if server.system_fingerprint is not None and openai:
-        attributes[names.OPENAI_SYSTEM_FINGERPRINT] = server.system_fingerprint
-
-
-def _rate_limit(limit: RateLimit, attributes: dict[str, Any]) -> None:
-    for name, value in (
+    limit = server.rate_limit or _NO_LIMIT
+    _fill(
+        attributes,
+        (names.RESPONSE_REQUEST_ID, server.request_id),
+        (names.RESPONSE_ORGANIZATION, server.organization),
+        (names.RESPONSE_PROCESSING_TIME, server.processing),
+        (names.RESPONSE_STATUS_CODE, server.status),
+        (
+            names.OPENAI_RESPONSE_SERVICE_TIER if openai else names.OWN_RESPONSE_SERVICE_TIER,
+            server.service_tier,
+        ),
+        (names.OPENAI_SYSTEM_FINGERPRINT, server.system_fingerprint if openai else None),
         (names.RATELIMIT_REMAINING_REQUESTS, limit.remaining_requests),
         (names.RATELIMIT_REMAINING_TOKENS, limit.remaining_tokens),
         (names.RATELIMIT_LIMIT_REQUESTS, limit.limit_requests),
         (names.RATELIMIT_LIMIT_TOKENS, limit.limit_tokens),
         (names.RATELIMIT_RESET_REQUESTS, limit.reset_requests),
         (names.RATELIMIT_RESET_TOKENS, limit.reset_tokens),
-    ):
-        if value is not None:
-            attributes[name] = value
+    )
+
+
+_NO_LIMIT = RateLimit()
 
 
 def _error(error: ErrorInfo, attributes: dict[str, Any]) -> None:
@@ -211,29 +201,33 @@ _errors = _Capped()
 _hosts = _Capped()
 
 
-def shared(op: Operation, at_start: dict[str, Any]) -> dict[str, Any]:
-    """What all metric points of a call carry: the attributes at its start, each with a bounded number of values."""
-    attributes = at_start
-    if (model := op.request_model) is not None and model not in _models.known:
-        attributes = {**attributes, names.REQUEST_MODEL: _models.add(model)}
-    if (host := op.server_address) is not None and host not in _hosts.known:
-        attributes = {**attributes, names.SERVER_ADDRESS: _hosts.add(host)}
+def shared(op: Operation) -> dict[str, Any]:
+    """What all metric points of a call carry, each with a bounded number of values.
+
+    Not the server: each attribute costs every record four calls, and the duration has it.
+    """
+    attributes = {names.OPERATION_NAME: op.name, names.PROVIDER_NAME: op.provider}
+    if (model := op.request_model) is not None:
+        attributes[names.REQUEST_MODEL] = model if model in _models.known else _models.add(model)
     return attributes
 
 
 def answered(op: Operation, common: dict[str, Any]) -> dict[str, Any]:
-    """What the metric points of a call that has ended share."""
-    attributes = common.copy()
+    """What the metric points of a call that has ended share; adds to `common`."""
     if (model := op.response_model) is not None:
-        attributes[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
-    if op.api is not None and op.server is not None and op.server.service_tier is not None:
-        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = op.server.service_tier
-    return attributes
+        common[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
+    return common
 
 
 def ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
     """The attributes of the duration: how the call ended as well."""
     attributes = answered.copy()
+    if (host := op.server_address) is not None:
+        attributes[names.SERVER_ADDRESS] = host if host in _hosts.known else _hosts.add(host)
+        if op.server_port is not None:
+            attributes[names.SERVER_PORT] = op.server_port
+    if op.api is not None and op.server is not None and op.server.service_tier is not None:
+        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = op.server.service_tier
     attributes[names.OUTCOME] = str(op.outcome)
     if op.error is not None:
         error = op.error.type

@@ -63,7 +63,9 @@ def _capture(value: Any) -> str:
 def _per_chunk(value: Any) -> str:
     if isinstance(value, bool):
         return "gaps" if value else "off"
-    return _choice("off", "gaps", "all")({"true": "gaps", "false": "off"}.get(str(value).strip().lower(), value))
+    return _choice("off", "gaps", "all")(
+        {"true": "gaps", "false": "off"}.get(str(value).strip().lower(), value)
+    )
 
 
 def _seconds(value: Any) -> float:
@@ -163,7 +165,8 @@ class Config:
         parse=_positive,
     )
     redact: Callable[[dict[str, Any]], Any] | None = _setting(
-        None, "A function that is given each message part before anything else sees it, and returns what is recorded."
+        None,
+        "A function that is given each message part before anything else sees it, and returns what is recorded.",
     )
     completion_hook: str | None = _setting(
         None,
@@ -178,7 +181,9 @@ class Config:
         parse=_choice("1.41", "latest", "both"),
     )
     metrics: str = _setting(
-        "all", "Which metrics: `all`, `basic`, `cost` or `off`.", env=_OURS + "METRICS",
+        "all",
+        "Which metrics: `all`, `basic`, `cost` or `off`.",
+        env=_OURS + "METRICS",
         parse=_choice("all", "basic", "cost", "off"),
     )
     chunk_metrics: str = _setting(
@@ -225,10 +230,16 @@ class Config:
         parse=lambda value: _flag(value) if isinstance(value, str) else value,
     )
     cost_threshold: Decimal | None = _setting(
-        None, "US dollars one call may cost before a budget event is sent.", env=_OURS + "COST_THRESHOLD", parse=_dollars
+        None,
+        "US dollars one call may cost before a budget event is sent.",
+        env=_OURS + "COST_THRESHOLD",
+        parse=_dollars,
     )
     cost_budget: Decimal | None = _setting(
-        None, "US dollars a window may cost before a budget event is sent.", env=_OURS + "COST_BUDGET", parse=_dollars
+        None,
+        "US dollars a window may cost before a budget event is sent.",
+        env=_OURS + "COST_BUDGET",
+        parse=_dollars,
     )
     cost_window: float = _setting(
         3600.0, "Length of the budget's window in seconds.", env=_OURS + "COST_WINDOW", parse=_seconds
@@ -276,7 +287,9 @@ class Config:
         unknown = sorted(set(keywords) - set(table))
         if unknown:
             raise TypeError(f"instrument() got unknown options {unknown}; known are {sorted(table)}")
-        keywords["content_off"] = keywords.get("content_off") or None  # only the variable can say no to itself
+        keywords["content_off"] = (
+            keywords.get("content_off") or None
+        )  # only the variable can say no to itself
         values: dict[str, Any] = {}
         for name, item in table.items():
             given = keywords.get(name)

@@ -1,6 +1,6 @@
-"""What `instrument()` switches on beside the drivers, when its settings ask for it: prices and budgets, reports, the
-log, the live view.
+"""What `instrument()` switches on beside the drivers when its settings ask for it.
 
+That is prices and budgets, reports of streams, the log and the live view.
 Each is undone by `uninstrument()`.
 A feature whose extra is missing says so once; the calls are recorded without it.
 """
@@ -51,7 +51,7 @@ def _signals(recorder: Recorder) -> Signals:
         if item.group in ("cost", "budget") and item.group in recorder.kinds
     }
     return Signals(
-        attributes=lambda op: _attributes.answered(op, _attributes.shared(op, _attributes.start(op))),
+        attributes=lambda op: _attributes.answered(op, _attributes.shared(op)),
         cost=getattr(made.get("otel_llm.cost"), "add", None),
         last_cost=getattr(made.get("otel_llm.last_cost"), "set", None),
         unpriced=getattr(made.get("otel_llm.unpriced.calls"), "add", None),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from array import array
 from math import exp2, log2
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from .semconv import names
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from ._operation import Operation, StreamStats
+    from ._operation import StreamStats
 
 __all__ = ["Gaps"]
 
@@ -24,17 +22,13 @@ class Gaps:
     MOST: ClassVar[int] = 32
     """So many wait: with their sizes 256 bytes."""
 
-    __slots__ = ("_buckets", "_first", "_longest", "_total", "attributes", "pending", "sizes")
+    __slots__ = ("_buckets", "_first", "_longest", "_total", "pending", "sizes")
 
-    def __init__(self, op: Operation) -> None:
+    def __init__(self) -> None:
         self.pending = array("f")
         """Seconds; those that are not recorded yet."""
         self.sizes = array("I")
         """Bytes of the chunks that are not recorded yet."""
-        self.attributes: dict[str, Any] = {names.OPERATION_NAME: op.name, names.PROVIDER_NAME: op.provider}
-        """Of points per chunk: fewer than other points have, as each costs every chunk."""
-        if op.request_model is not None:
-            self.attributes[names.REQUEST_MODEL] = op.request_model
         self._buckets: dict[int, int] = {}
         self._longest = 0.0
         self._total = 0
@@ -46,7 +40,7 @@ class Gaps:
             self._first = sorted(self.pending)  # a short stream gets exact quantiles
         buckets = self._buckets
         for gap in self.pending:
-            bucket = int(log2(gap if gap > _SHORTEST else _SHORTEST) * _STEPS)
+            bucket = int(log2(max(_SHORTEST, gap)) * _STEPS)
             buckets[bucket] = buckets.get(bucket, 0) + 1
         if self.pending:
             self._longest = max(self._longest, *self.pending)

@@ -87,10 +87,9 @@ class OwnMetrics:
         if attempt.status == 429:  # noqa: PLR2004 - Too Many Requests
             self._rejections(1, common, context)
 
-    def refreshed(self, common: dict[str, Any]) -> None:
+    def refreshed(self, provider: str) -> None:
         """The SDK fetched a key or token anew."""
-        kept = (names.PROVIDER_NAME, names.SERVER_ADDRESS, names.SERVER_PORT)
-        self._refreshes(1, {name: common[name] for name in kept if name in common})
+        self._refreshes(1, {names.PROVIDER_NAME: provider})
 
     def sizes(self, values: Iterable[int], attributes: dict[str, Any]) -> None:
         """Bytes of model output in chunks."""
@@ -162,7 +161,9 @@ class Gauges:
         if not self._recorders:
             self._limits.clear()
 
-    def _make(self, meter: Meter, name: str, callback: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
+    def _make(
+        self, meter: Meter, name: str, callback: Callable[[CallbackOptions], Iterable[Observation]]
+    ) -> None:
         if name not in self._made:
             self._made.add(name)
             _ROWS[name].create(meter, [callback])
@@ -217,7 +218,9 @@ def _active_attributes(operation: str, provider: str, model: str | None) -> dict
     return attributes
 
 
-def _limit_attributes(provider: str, model: str | None, address: str | None, port: int | None) -> dict[str, Any]:
+def _limit_attributes(
+    provider: str, model: str | None, address: str | None, port: int | None
+) -> dict[str, Any]:
     values = {
         names.PROVIDER_NAME: provider,
         names.REQUEST_MODEL: model,

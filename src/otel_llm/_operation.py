@@ -294,7 +294,7 @@ def _plain(record: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for item in fields(record):
         value = getattr(record, item.name)
-        if value is None or value == () or value == {}:
+        if value is None or value in ((), {}):
             continue
         out[item.name] = _plain_value(value)
     return out

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from ._capture import Capture, Captured
     from ._config import Config
     from ._operation import Attempt, Content, ErrorInfo
     from .cost import Crossing
@@ -139,8 +140,8 @@ class Recorder:
         gaps = recording.gaps
         if gaps is not None:
             for convention in self.metrics:
-                convention.gaps(gaps.pending, gaps.attributes)
-            self.own.sizes(gaps.sizes, gaps.attributes)
+                convention.gaps(gaps.pending, recording.attributes)
+            self.own.sizes(gaps.sizes, recording.attributes)
             gaps.take()
 
     def retried(self, recording: Recording, attempt: Attempt) -> None:
@@ -154,47 +155,21 @@ class Recorder:
     def finish(self, recording: Recording, outcome: Outcome, error: BaseException | None, now: float) -> None:
         """Write everything about a call that has just ended; called once per recording.
 
-        Each step stands alone, so that one that fails does not cost the others; the guard is written out here, as
-        a guarded function more costs every call two frames.
+        Each step stands alone, so that one that fails does not cost the others; their guards are written out, as
+        the decorator costs every call two frames a step.
         """
         _recording.forget(recording)
         op = recording.op
         recording.http = None
         op.duration = now - op.started
         op.outcome = outcome
-        try:
-            if error is not None or recording.accumulator is not None or op.error is not None:
-                _settle(recording, op, error)
-        except Exception as mistake:  # noqa: BLE001
-            _guard.caught(mistake)
-        span = recording.span
-        content = None
-        if recording.capture is not None and (span.is_recording() or self.upload is not None):
-            content = recording.capture.settle(op, span, longest=_attributes.longest(span))
+        if error is not None or recording.accumulator is not None or op.error is not None:
+            _settle(recording, op, error)
+        content = None if recording.capture is None else self._content(recording, recording.capture)
         if listeners.finish:
             tell(listeners.finish, op)
-        try:
-            if span.is_recording():
-                attributes = _attributes.end(op, self.conventions)
-                if content is not None:
-                    attributes = _attributes.within(span, {**attributes, **content.on_span})
-                span.set_attributes(attributes)
-                if op.error is not None:
-                    span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
-        except Exception as mistake:  # noqa: BLE001
-            _guard.caught(mistake)
-        try:
-            span.end(op.start_time + int(op.duration * 1e9))
-        except Exception as mistake:  # noqa: BLE001
-            _guard.caught(mistake)
-        try:
-            common = _attributes.answered(op, recording.attributes)
-            ended = _attributes.ended(op, common)
-            for convention in self.metrics:
-                convention.end(op, ended, common, recording.context)
-            self._extraordinary(recording, op, common)
-        except Exception as mistake:  # noqa: BLE001
-            _guard.caught(mistake)
+        self._span(recording, op, None if content is None else content.on_span)
+        self._metrics(recording, op)
         if op.error is not None and op.error.exception:
             self._exception(recording, op, op.error)
         if content is not None and content.on_event:
@@ -203,18 +178,47 @@ class Recorder:
         if listeners.end:
             tell(listeners.end, op)
 
-    def _extraordinary(self, recording: Recording, op: Operation, common: dict[str, Any]) -> None:
-        """What a plain call that succeeds at once has nothing of."""
-        usage, server = op.usage, op.server
-        if (
-            op.error is not None
-            or op.attempts
-            or op.stream_stats is not None
-            or (usage is not None and (usage.cache_read or usage.cache_write or usage.reasoning))
-        ):
-            self.own.end(op, common, recording.context)
-        if server is not None and server.rate_limit is not None:
-            self.gauges.limits(op, server.rate_limit)
+    def _content(self, recording: Recording, capture: Capture) -> Captured | None:
+        span = recording.span
+        if not span.is_recording() and self.upload is None:
+            return None
+        return capture.settle(recording.op, span, longest=_attributes.longest(span))
+
+    def _span(self, recording: Recording, op: Operation, content: Mapping[str, Any] | None) -> None:
+        span = recording.span
+        try:
+            if span.is_recording():
+                attributes = _attributes.end(op, self.conventions)
+                if content:
+                    attributes = _attributes.within(span, {**attributes, **content})
+                span.set_attributes(attributes)
+                if op.error is not None:
+                    span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
+        try:
+            span.end(op.start_time + int((op.duration or 0.0) * 1e9))
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
+
+    def _metrics(self, recording: Recording, op: Operation) -> None:
+        try:
+            common = _attributes.answered(op, recording.attributes)
+            ended = _attributes.ended(op, common)
+            for convention in self.metrics:
+                convention.end(op, ended, common, recording.context)
+            usage, server = op.usage, op.server
+            if (
+                op.error is not None
+                or op.attempts
+                or op.stream_stats is not None
+                or (usage is not None and (usage.cache_read or usage.cache_write or usage.reasoning))
+            ):
+                self.own.end(op, common, recording.context)
+            if server is not None and server.rate_limit is not None:
+                self.gauges.limits(op, server.rate_limit)
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
 
     @_guard.guarded
     def _details(self, recording: Recording, op: Operation, content: Mapping[str, Any]) -> None:
@@ -245,6 +249,7 @@ class Recorder:
         )
 
 
+@_guard.guarded
 def _settle(recording: Recording, op: Operation, error: BaseException | None) -> None:
     """Decide between an error and none, and take in what a stream knows only at its end."""
     if error is not None and op.outcome is Outcome.FAILED:

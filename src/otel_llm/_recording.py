@@ -27,7 +27,6 @@ from .semconv import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from contextvars import Token
 
     from opentelemetry.context import Context
 
@@ -165,7 +164,13 @@ class Recording:
     )
 
     def __init__(
-        self, recorder: Recorder, op: Operation, endpoint: Endpoint | None, context: Context, *, adopting: bool
+        self,
+        recorder: Recorder,
+        op: Operation,
+        endpoint: Endpoint | None,
+        context: Context,
+        *,
+        adopting: bool,
     ) -> None:
         self.recorder = recorder
         self.op = op
@@ -188,7 +193,7 @@ class Recording:
         self.adopting = adopting
         """The SDK starts the span of this call itself, and `adopt` is told."""
         attributes = _attributes.start(op)
-        self.attributes = _attributes.shared(op, attributes)
+        self.attributes = _attributes.shared(op)
         """What every metric point of this call carries."""
         if op.stream:
             attributes = {**attributes, names.REQUEST_STREAM: True}  # a sampler may go by it
@@ -197,7 +202,9 @@ class Recording:
         if not adopting:
             name = f"{op.name} {op.request_model}" if op.request_model else op.name
             tracer = recorder.tracer
-            self.adopt(tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=op.start_time))
+            self.adopt(
+                tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=op.start_time)
+            )
 
     def adopt(self, span: Span) -> None:
         """Record to `span`."""
@@ -235,7 +242,7 @@ class Recording:
         if self.capture is not None:
             self.capture.stream()
         if self.recorder.chunk_metrics:
-            self.gaps = Gaps(op)
+            self.gaps = Gaps()
 
     def chunk(self, chunk: object) -> None:
         """Count a chunk that the caller is about to get: the hot path of streams."""
@@ -282,7 +289,11 @@ class Recording:
         """The application closes the stream, perhaps because `error` passes through."""
         if self.accumulator is not None and self.accumulator.done:
             self.end(Outcome.COMPLETED)
-        elif error is not None and outcome_of(error) is Outcome.CANCELLED and not isinstance(error, GeneratorExit):
+        elif (
+            error is not None
+            and outcome_of(error) is Outcome.CANCELLED
+            and not isinstance(error, GeneratorExit)
+        ):
             self.end(Outcome.CANCELLED)
         else:
             self.end(Outcome.CLOSED)

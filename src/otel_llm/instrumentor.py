@@ -115,7 +115,7 @@ class _Instrumentor(BaseInstrumentor):  # type: ignore[misc]
                 driver.on(use.recorder)
                 self._on.append(driver)
 
-    def _uninstrument(self, **kwargs: Any) -> None:
+    def _uninstrument(self, **_: Any) -> None:
         for driver in self._on:
             driver.off()
         self._on.clear()

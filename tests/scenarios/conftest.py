@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import DOORS, Door, client, lacking
-from otel_llm.testing import FakeProvider, Reply
 from scene import Telemetry, instrumented
+
+from otel_llm.testing import FakeProvider, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -78,7 +78,12 @@ def _sample(sdk: str) -> tuple[Any, Any]:
 
 
 DOORS: tuple[Door, ...] = (
-    Door(name="chat", sdk="openai", needs="chat.completions.create", call=lambda c: c.chat.completions.create(**CHAT)),
+    Door(
+        name="chat",
+        sdk="openai",
+        needs="chat.completions.create",
+        call=lambda c: c.chat.completions.create(**CHAT),
+    ),
     Door(
         name="chat-stream",
         sdk="openai",
@@ -125,14 +130,18 @@ DOORS: tuple[Door, ...] = (
         sdk="openai",
         needs="chat.completions.create",
         kind="lines",
-        call=lambda c: c.chat.completions.with_streaming_response.create(**CHAT, stream=True, stream_options=USAGE),
+        call=lambda c: c.chat.completions.with_streaming_response.create(
+            **CHAT, stream=True, stream_options=USAGE
+        ),
     ),
     Door(
         name="chat-bytes",
         sdk="openai",
         needs="chat.completions.create",
         kind="bytes",
-        call=lambda c: c.chat.completions.with_streaming_response.create(**CHAT, stream=True, stream_options=USAGE),
+        call=lambda c: c.chat.completions.with_streaming_response.create(
+            **CHAT, stream=True, stream_options=USAGE
+        ),
     ),
     Door(
         name="chat-generic-post",
@@ -146,7 +155,12 @@ DOORS: tuple[Door, ...] = (
         needs="with_options",
         call=lambda c: c.with_options(timeout=30).chat.completions.create(**CHAT),
     ),
-    Door(name="responses", sdk="openai", needs="responses.create", call=lambda c: c.responses.create(**RESPONSE)),
+    Door(
+        name="responses",
+        sdk="openai",
+        needs="responses.create",
+        call=lambda c: c.responses.create(**RESPONSE),
+    ),
     Door(
         name="responses-stream",
         sdk="openai",
@@ -154,7 +168,12 @@ DOORS: tuple[Door, ...] = (
         kind="stream",
         call=lambda c: c.responses.create(**RESPONSE, stream=True),
     ),
-    Door(name="responses-parse", sdk="openai", needs="responses.parse", call=lambda c: c.responses.parse(**RESPONSE)),
+    Door(
+        name="responses-parse",
+        sdk="openai",
+        needs="responses.parse",
+        call=lambda c: c.responses.parse(**RESPONSE),
+    ),
     Door(
         name="responses-helper",
         sdk="openai",
@@ -200,7 +219,9 @@ DOORS: tuple[Door, ...] = (
             model="gpt-3.5-turbo-instruct", prompt="MY-PROMPT", stream=True, stream_options=USAGE
         ),
     ),
-    Door(name="messages", sdk="anthropic", needs="messages.create", call=lambda c: c.messages.create(**MESSAGE)),
+    Door(
+        name="messages", sdk="anthropic", needs="messages.create", call=lambda c: c.messages.create(**MESSAGE)
+    ),
     Door(
         name="messages-stream",
         sdk="anthropic",
@@ -208,7 +229,12 @@ DOORS: tuple[Door, ...] = (
         kind="stream",
         call=lambda c: c.messages.create(**MESSAGE, stream=True),
     ),
-    Door(name="messages-parse", sdk="anthropic", needs="messages.parse", call=lambda c: c.messages.parse(**MESSAGE)),
+    Door(
+        name="messages-parse",
+        sdk="anthropic",
+        needs="messages.parse",
+        call=lambda c: c.messages.parse(**MESSAGE),
+    ),
     Door(
         name="messages-helper",
         sdk="anthropic",

@@ -316,7 +316,6 @@ CONTENT_MODULES = (
     "_budget",
     "_blobs",
     "_redact",
-    "_plain",
     "_parts",
     "_upload",
     "_secrets",
@@ -512,7 +511,7 @@ class TestCanary:
     @pytest.mark.parametrize(
         "reply", [SAID, ECHO, Reply(error_after=1, error_message="CANARY", text="CANARY")]
     )
-    def test_it_is_nowhere(  # noqa: PLR0917 - fixtures
+    def test_it_is_nowhere(
         self,
         make: Callable[..., Any],
         server: FakeProvider,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import CHAT, MESSAGE, RESPONSE, Door, async_events, events
-from otel_llm.testing import Reply, ToolCall
 from scene import instrumented, run
+
+from otel_llm.testing import Reply, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,9 @@ class TestEveryDoor:
 
 
 class TestBeforeInstrument:
-    def test_clients_bound_methods_and_raw_objects_made_before_are_seen(self, make: Callable[..., Any]) -> None:
+    def test_clients_bound_methods_and_raw_objects_made_before_are_seen(
+        self, make: Callable[..., Any]
+    ) -> None:
         client = make("openai")
         create = client.chat.completions.create
         raw = client.chat.completions.with_raw_response
@@ -125,7 +128,9 @@ class TestSubclasses:
 
 
 class TestModuleLevel:
-    def test_openai_as_a_module(self, telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_openai_as_a_module(
+        self, telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import openai
 
         monkeypatch.setattr(openai, "api_key", "none")
@@ -176,7 +181,10 @@ class TestToolRunner:
         runner = make("anthropic").beta.messages.tool_runner(**MESSAGE, tools=[weather])
         runner.until_done()
         chats = [span for span in telemetry.spans() if span.name.startswith("chat ")]
-        assert [span.attributes["gen_ai.response.finish_reasons"] for span in chats] == [("tool_call",), ("stop",)]
+        assert [span.attributes["gen_ai.response.finish_reasons"] for span in chats] == [
+            ("tool_call",),
+            ("stop",),
+        ]
 
 
 class TestParameters:
@@ -253,8 +261,15 @@ class TestUsage:
         client.chat.completions.create(**CHAT)
         client.responses.create(**RESPONSE)
         for span in telemetry.spans():
-            facts = {name: span.attributes.get(f"gen_ai.usage.{name}") for name in (
-                "input_tokens", "output_tokens", "cache_read.input_tokens", "reasoning.output_tokens")}
+            facts = {
+                name: span.attributes.get(f"gen_ai.usage.{name}")
+                for name in (
+                    "input_tokens",
+                    "output_tokens",
+                    "cache_read.input_tokens",
+                    "reasoning.output_tokens",
+                )
+            }
             assert facts == {
                 "input_tokens": 50,
                 "output_tokens": 30,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import Door, async_events, events
+from scene import run
+
 from otel_llm import _recording
 from otel_llm.testing import Reply
-from scene import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,9 @@ class TestSync:
         assert span.status.status_code.name == "UNSET"
         assert span.attributes["gen_ai.response.model"]
 
-    def test_close(self, streaming_door: Door, telemetry: Telemetry, make: Callable[..., Any], server: Any) -> None:
+    def test_close(
+        self, streaming_door: Door, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
         server.reply(LONG)
         door = streaming_door
         client = make(door.sdk)
@@ -169,7 +172,9 @@ class TestSync:
         client = make(parsed_door.sdk)
         failed: list[BaseException] = []
         try:
-            with parsed_door.call(client) if is_manager(parsed_door) else opened(parsed_door, client) as stream:
+            with (
+                parsed_door.call(client) if is_manager(parsed_door) else opened(parsed_door, client) as stream
+            ):
                 for _ in events(parsed_door, stream):
                     pass
         except Exception as error:
@@ -189,7 +194,9 @@ class TestSync:
         server.reply(Reply(chunks=5, hang_after=2))
         client = make(parsed_door.sdk, timeout=0.2)
         with pytest.raises(Exception, match=r"(?i)time"):
-            with parsed_door.call(client) if is_manager(parsed_door) else opened(parsed_door, client) as stream:
+            with (
+                parsed_door.call(client) if is_manager(parsed_door) else opened(parsed_door, client) as stream
+            ):
                 for _ in events(parsed_door, stream):
                     pass
         span = telemetry.span()
@@ -254,7 +261,9 @@ class TestAsync:
         run(main())
         assert telemetry.span().status.status_code.name == "UNSET"
 
-    def test_close(self, parsed_door: Door, telemetry: Telemetry, make: Callable[..., Any], server: Any) -> None:
+    def test_close(
+        self, parsed_door: Door, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
         server.reply(LONG)
 
         async def main() -> None:
@@ -272,7 +281,9 @@ class TestAsync:
 
         run(main())
 
-    def test_abandoned(self, parsed_door: Door, telemetry: Telemetry, make: Callable[..., Any], server: Any) -> None:
+    def test_abandoned(
+        self, parsed_door: Door, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
         server.reply(LONG)
         if is_manager(parsed_door):
             pytest.skip("a manager closes its stream")
@@ -304,7 +315,11 @@ class TestAsync:
         reached = asyncio.Event()
 
         async def consume(client: Any) -> None:
-            manager = parsed_door.call(client) if is_manager(parsed_door) else await opened_async(parsed_door, client)
+            manager = (
+                parsed_door.call(client)
+                if is_manager(parsed_door)
+                else await opened_async(parsed_door, client)
+            )
             async with manager as stream:
                 count = 0
                 async for _ in async_events(parsed_door, stream):
@@ -416,8 +431,11 @@ class TestErrors:
         server: Any,
     ) -> None:
         server.reply(Reply.error(status, code=code, message="no: MY-PROMPT sk-SECRET"))
-        with suppress(Exception), door.call(make(door.sdk)) if is_manager(door) or door.kind == "body" else (
-            pytest.raises(Exception, match="no")
+        with (
+            suppress(Exception),
+            door.call(make(door.sdk))
+            if is_manager(door) or door.kind == "body"
+            else (pytest.raises(Exception, match="no")),
         ):
             if not is_manager(door) and door.kind != "body":
                 door.call(make(door.sdk))

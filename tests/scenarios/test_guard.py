@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import CHAT, MESSAGE
+
 import otel_llm.instrumentor  # noqa: F401 - its import makes the guarded functions
 from otel_llm import _guard, _recording
 from otel_llm.testing._capture import capture
@@ -37,7 +38,10 @@ def fail(*args: Any, **kwargs: Any) -> Any:
     raise Fault
 
 
-@pytest.fixture(params=EVERYTHING, ids=lambda where: str(where[1]) if where[0] != "site" else _guard.SITES[where[1]].__qualname__)
+@pytest.fixture(
+    params=EVERYTHING,
+    ids=lambda where: str(where[1]) if where[0] != "site" else _guard.SITES[where[1]].__qualname__,
+)
 def fault(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_guard, "strict", False)
     where, what = request.param

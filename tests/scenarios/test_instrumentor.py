@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from doors import CHAT, MESSAGE
 from opentelemetry.instrumentation.utils import suppress_instrumentation
+from scene import instrumented
+
 from otel_llm.instrumentor import (
     AnthropicInstrumentor,
     LLMInstrumentor,
@@ -18,7 +20,6 @@ from otel_llm.instrumentor import (
     uninstrument_client,
 )
 from otel_llm.testing._capture import capture
-from scene import instrumented
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +61,7 @@ class TestOnAndOff:
             assert all(during[name] is not before[name] for name in before if before[name] is not None)
         assert all(after is before[name] for name, after in _functions().items())
 
-    def test_double_instrument_is_harmless_and_re_instrumenting_works(
-        self, make: Callable[..., Any]
-    ) -> None:
+    def test_double_instrument_is_harmless_and_re_instrumenting_works(self, make: Callable[..., Any]) -> None:
         client = make("openai")
         for _ in range(2):
             with instrumented() as telemetry:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from doors import MESSAGE
 from opentelemetry import trace
-from otel_llm.testing import Reply
 from scene import instrumented
+
+from otel_llm.testing import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +57,9 @@ class TestSpans:
         assert spans[0].attributes["otel_llm.outcome"] == "completed"
 
     @pytest.mark.parametrize("how", ["read", "closed"])
-    def test_of_a_stream(self, how: str, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+    def test_of_a_stream(
+        self, how: str, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
         server.reply(Reply(chunks=20, chunk_delay=0.002))
         with _client(in_mode, make).messages.create(**MESSAGE, stream=True) as stream:
             for _ in stream:
@@ -75,11 +78,15 @@ class TestSpans:
         for span in in_mode.spans():
             assert span.status.status_code.name == "ERROR"
 
-    def test_a_call_that_is_no_inference_keeps_the_sdks_span(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+    def test_a_call_that_is_no_inference_keeps_the_sdks_span(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
         _client(in_mode, make).messages.count_tokens(model="claude-test-1", messages=MESSAGE["messages"])
         assert [span.name for span in in_mode.spans()] == ["anthropic.messages.count_tokens"]
 
-    def test_tracing_that_the_user_switched_off_stays_off(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+    def test_tracing_that_the_user_switched_off_stays_off(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
         one = make("anthropic", open_telemetry=False)
         one.messages.create(**MESSAGE)
         assert [span.name for span in in_mode.spans()] == ["chat claude-test-1"]
@@ -98,11 +105,15 @@ class TestPropagation:
         assert {value.split("-")[2] for value in sent if value} <= exported
         assert all(sent)
 
-    def test_switched_off_nothing_is_sent(self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]) -> None:
+    def test_switched_off_nothing_is_sent(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
         _client(in_mode, make, propagation=False).messages.create(**MESSAGE)
         assert _traceparent(server) == [None]
 
-    def test_openai_sends_none_unless_the_host_is_allowed(self, server: Any, make: Callable[..., Any]) -> None:
+    def test_openai_sends_none_unless_the_host_is_allowed(
+        self, server: Any, make: Callable[..., Any]
+    ) -> None:
         with instrumented():
             make("openai").chat.completions.create(model="m", messages=[])
         with instrumented(propagate_hosts=["127.0.0.1"]) as telemetry:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import CHAT, MESSAGE, RESPONSE, Door
+from scene import instrumented, run
+from test_doors import use, use_async_once
+
 from otel_llm import _recording
 from otel_llm.testing import Reply
 from otel_llm.testing._capture import capture
-from scene import instrumented, run
-from test_doors import use, use_async_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,14 @@ class TestResults:
             except Exception as error:
                 frames = traceback.extract_tb(error.__traceback__)
                 ours = [frame for frame in frames if "otel_llm/drivers" in frame.filename]
-                return type(error), str(error), error.body, error.__cause__, len(frames) - len(ours), len(ours)
+                return (
+                    type(error),
+                    str(error),
+                    error.body,
+                    error.__cause__,
+                    len(frames) - len(ours),
+                    len(ours),
+                )
             raise AssertionError
 
         plain = once()
@@ -302,7 +310,9 @@ class TestFinalisers:
         span = next(span for span in telemetry.spans() if span.name == "chat gpt-4o")
         assert span.end_time < died + 50_000_000
 
-    def test_an_async_call_that_is_thrown_away(self, telemetry: Telemetry, make: Callable[..., Any], server: Any) -> None:
+    def test_an_async_call_that_is_thrown_away(
+        self, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
         server.reply(Reply(delay=5))
 
         async def main() -> None:

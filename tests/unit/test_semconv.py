@@ -364,6 +364,7 @@ def test_presets() -> None:
     assert semconv.groups("off") == frozenset()
     assert semconv.groups("basic") == {"duration"}
     assert semconv.groups("cost") == {"cost", "tokens"}
-    assert semconv.groups("all") == semconv.GROUPS
-    assert semconv.groups("all", chunk_metrics=False) == semconv.GROUPS - {"chunks"}
+    assert semconv.groups("all") == semconv.GROUPS - {"sizes"}
+    assert semconv.groups("all", chunk_metrics="all") == semconv.GROUPS
+    assert semconv.groups("all", chunk_metrics="off") == semconv.GROUPS - {"chunks", "sizes"}
     assert all(item.group for item in (*v1_41.INSTRUMENTS, *latest.INSTRUMENTS, *own.INSTRUMENTS))

@@ -148,11 +148,13 @@ class Meter:
         self.setting = setting
 
     def end(self, op: Operation, **extra: Any) -> None:
-        attributes = {**LABELS, names.OPERATION_NAME: op.name, **extra}
-        before = dict(attributes)
+        shared = {name: value for name, value in LABELS.items() if name != names.OUTCOME}
+        shared[names.OPERATION_NAME] = op.name
+        ended = {**shared, names.OUTCOME: "completed", **extra}
+        before = dict(shared), dict(ended)
         for each in self.metrics:
-            each.end(op, attributes, otel_context.Context())
-        assert attributes == before
+            each.end(op, ended, shared, otel_context.Context())
+        assert (shared, ended) == before
 
     def points(self) -> dict[str, list[tuple[dict[str, Any], Any]]]:
         """By metric: the attributes beyond the shared ones, and the value (of a histogram: sum and count)."""
@@ -283,7 +285,7 @@ def test_gaps(setting: str) -> None:
     meter = Meter(setting)
     shared = {name: value for name, value in LABELS.items() if name != names.OUTCOME}
     for each in meter.metrics:
-        each.gaps([0.25, 0.5], shared, otel_context.Context())
+        each.gaps([0.25, 0.5], shared)
     points = meter.points()
     assert set(points) == {
         f"gen_ai.client.{scope}.time_per_output_chunk"
@@ -303,7 +305,7 @@ def test_what_is_switched_off_is_not_made(setting: str, preset: str) -> None:
     meter.end(call(name="embeddings", duration=2.0))
     shared = {name: value for name, value in LABELS.items() if name != names.OUTCOME}
     for each in meter.metrics:
-        each.gaps([0.1], shared, otel_context.Context())
+        each.gaps([0.1], shared)
     expected = {item.name for each in meter.conventions for item in each.instruments if item.group in kinds}
     assert set(meter.points()) == expected
 

@@ -66,7 +66,9 @@ def _being_finalised() -> bool:
     """
     frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - the callers of the close
     while frame is not None:
-        if frame.f_code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
+        if frame.f_code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith(
+            "opentelemetry.sdk"
+        ):
             return True
         frame = frame.f_back
     return False
@@ -91,7 +93,7 @@ def _failed(recording: Recording, error: BaseException) -> None:
 class _Unparsed:
     """The bytes of a body that the SDK does not parse: lines, raw bytes, or a JSON body read later."""
 
-    __slots__ = ("_collected", "_decoder", "_line", "_recording", "_sse", "_size")
+    __slots__ = ("_collected", "_decoder", "_line", "_recording", "_size", "_sse")
 
     def __init__(self, recording: Recording, headers: Mapping[str, str]) -> None:
         self._recording = recording

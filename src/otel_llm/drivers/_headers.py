@@ -6,13 +6,14 @@ One pass over the raw headers, with one look-up each: the header objects of http
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .._operation import RateLimit, Server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from .._operation import Operation
 
 __all__ = ["read"]
@@ -21,15 +22,14 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
-def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
 def _seconds(text: str) -> float | None:
     """A reset time: `6m0s`, `20ms`, plain seconds (OpenAI and its kin) or a moment (RFC 3339, Anthropic)."""
-    parts = _SPAN.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    seconds, rest = 0.0, text
+    while (part := _SPAN.match(rest)) is not None:
+        seconds += float(part[1]) * _UNITS[part[2]]
+        rest = rest[part.end() :]
+        if not rest:
+            return seconds
     try:
         return float(text)
     except ValueError:
@@ -38,9 +38,7 @@ def _seconds(text: str) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment.tzinfo is not None else None
 
 
 _IDS: Mapping[bytes, str] = {
@@ -51,11 +49,11 @@ _IDS: Mapping[bytes, str] = {
 }
 
 
-def _limit_headers() -> dict[bytes, tuple[str, Callable[[str], Any]]]:
-    found: dict[bytes, tuple[str, Callable[[str], Any]]] = {}
+def _limit_headers() -> dict[bytes, tuple[str, bool]]:
+    found: dict[bytes, tuple[str, bool]] = {}
     for what in ("requests", "tokens"):
         for fact in ("remaining", "limit", "reset"):
-            entry = (f"{fact}_{what}", _seconds if fact == "reset" else _whole)
+            entry = (f"{fact}_{what}", fact == "reset")
             found[f"x-ratelimit-{fact}-{what}".encode()] = entry
             found[f"anthropic-ratelimit-{what}-{fact}".encode()] = entry
     return found
@@ -70,20 +68,18 @@ def read(op: Operation, raw: Iterable[tuple[bytes, bytes]], status: int) -> None
     if server is None:
         server = op.server = Server()
     server.status = status
-    limits: dict[str, Any] | None = None
+    limits: dict[str, Any] = {}
     for name, value in raw:
         key = name.lower()
-        if key in _IDS:
+        if key in _LIMITS:
+            field, is_time = _LIMITS[key]
+            if is_time:
+                limits[field] = _seconds(value.decode("latin-1"))
+            elif value.isdigit():
+                limits[field] = int(value)
+        elif key in _IDS:
             setattr(server, _IDS[key], value.decode("latin-1"))
-        elif key in _LIMITS:
-            field, parse = _LIMITS[key]
-            number = parse(value.decode("latin-1"))
-            if number is not None:
-                limits = limits if limits is not None else {}
-                limits[field] = number
-        elif key == b"openai-processing-ms":
-            milliseconds = _whole(value.decode("latin-1"))
-            if milliseconds is not None:
-                server.processing = milliseconds / 1000
+        elif key == b"openai-processing-ms" and value.isdigit():
+            server.processing = int(value) / 1000
     if limits:
         server.rate_limit = RateLimit(**limits)

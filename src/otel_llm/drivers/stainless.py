@@ -228,7 +228,9 @@ class StainlessDriver:
         )
         body = _asked(endpoint, op, options)
         op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
-        recording = recorder.start(op, endpoint, context, adopting=self._native.adopts(recorder, client, options))
+        recording = recorder.start(
+            op, endpoint, context, adopting=self._native.adopts(recorder, client, options)
+        )
         if recording is None:
             return None
         if recording.capture is not None:
@@ -252,7 +254,9 @@ class StainlessDriver:
     @_guard.guarded
     def _bind(self, recording: Recording, body: type, kwargs: Any) -> None:
         options = kwargs["options"]
-        if recording.endpoint is None or recording.endpoint is not self._endpoint(options.method, options.url):
+        if recording.endpoint is None or recording.endpoint is not self._endpoint(
+            options.method, options.url
+        ):
             return  # another request that the SDK makes meanwhile, for a token for instance
         response = kwargs["response"]
         recording.http = response
@@ -372,7 +376,7 @@ def _returned(recording: Recording, result: Any) -> None:
 def _json(response: Any) -> Any:
     """The body of a response that was read, if it is JSON of a size worth parsing a second time."""
     content = response.content
-    if len(content) > _MAX_RAW or not content.lstrip()[:1] == b"{":
+    if len(content) > _MAX_RAW or content.lstrip()[:1] != b"{":
         return None
     try:
         return json.loads(content)

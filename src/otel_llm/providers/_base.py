@@ -8,12 +8,13 @@ They read SDK objects through `fields`, so that the same code reads a model, a d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .._operation import Content, Operation
 
 __all__ = [

@@ -7,11 +7,12 @@ A name starting with a dot matches every host below it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from ._base import Provider
 
 __all__ = ["HOSTS", "Answerer", "identify"]

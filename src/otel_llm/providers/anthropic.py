@@ -68,6 +68,14 @@ def _usage(op: Operation, value: object) -> None:
     output = whole(get("output_tokens"))
     if output is not None:
         usage.output = output
+    _breakdown(op, usage, counts)
+    if usage.input is None and usage.output is None:
+        op.usage = None
+
+
+def _breakdown(op: Operation, usage: Usage, counts: Mapping[str, Any]) -> None:
+    """What only some responses have: thinking, the cache's lifetimes, the service tier."""
+    get = counts.get
     if get("output_tokens_details") is not None:
         usage.reasoning = whole(fields(get("output_tokens_details")).get("thinking_tokens"))
     if get("cache_creation") is not None:
@@ -78,8 +86,6 @@ def _usage(op: Operation, value: object) -> None:
         if op.server is None:
             op.server = Server()
         op.server.service_tier = words(get("service_tier"))
-    if usage.input is None and usage.output is None:
-        op.usage = None
 
 
 def _response(op: Operation, body: object) -> None:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _common as common
 from . import names, own
-from ._types import DURATION_BUCKETS, NO_SPAN, TOKEN_BUCKETS, Attribute, Convention, Event, Instrument, SpanForm
+from ._types import (
+    DURATION_BUCKETS,
+    NO_SPAN,
+    TOKEN_BUCKETS,
+    Attribute,
+    Convention,
+    Event,
+    Instrument,
+    SpanForm,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
