@@ -17,7 +17,7 @@ from otel_llm.live import MetricSnapshot, MetricType, SubscriptionFilter
 from otel_llm.live._aggregate import HISTORY, MAX_LABELS, MAX_SERIES, OTHER, STALE, WINDOW, Aggregator, Second
 from otel_llm.live._calls import Call
 from otel_llm.live._quantiles import Distribution, exact_stats
-from otel_llm.live._snapshot import Snapshots
+from otel_llm.live._snapshot import Numbers, Snapshots
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 START = 1_800_000_000.0
@@ -59,7 +59,7 @@ class World:
         for name, value in filters.items():
             wanted = wanted.add({name: value})
         self.clock.now += 0.06  # what was made before is not asked again
-        found: dict[str, Any] = json.loads(self.snapshots.get(wanted).data)
+        found: dict[str, Any] = json.loads(self.snapshots.get(wanted.selection()).data)
         return found
 
 
@@ -347,7 +347,7 @@ def test_a_snapshot_is_made_once_for_all_who_want_the_same() -> None:
     world = World()
     wanted = SubscriptionFilter()
     first = world.snapshots.get(wanted)
-    assert world.snapshots.get(replace(wanted, interval=0.1)) is first
+    assert world.snapshots.get(replace(wanted, interval=0.1).selection()) is first
     assert world.snapshots.get(wanted.add({"model": "m"})) is not first
     assert world.snapshots.made == 2
     for number in range(1000):
@@ -357,7 +357,7 @@ def test_a_snapshot_is_made_once_for_all_who_want_the_same() -> None:
 
 
 def test_the_public_records_are_frozen_and_have_the_protocols_values() -> None:
-    snapshot = MetricSnapshot(1.0, "{}", "[]", 0.0, 0.0, 0)
+    snapshot = MetricSnapshot(1.0, "{}", "[]", Numbers(0.0, 0.0, 0))
     with pytest.raises(FrozenInstanceError):
         snapshot.data = ""  # type: ignore[misc]
     assert [kind.value for kind in MetricType] == [
@@ -390,3 +390,20 @@ def test_a_seconds_sums_can_be_merged_and_taken_back() -> None:
         1,
         2,
     )
+
+
+def test_a_clock_that_is_set_back_counts_right() -> None:
+    world = World()
+    world.clock.now += 100
+    world.end(make_call(world.clock.now))
+    world.clock.now -= 30
+    series = world.aggregator.series(CHAT, "gpt-4o", "openai")
+    world.aggregator.began(series, stream=False)
+    world.end(make_call(world.clock.now))
+    assert world.data()["overview"]["calls"] == 2
+    for _ in range(200):
+        world.clock.now += 1
+        overview = world.data()["overview"]
+        assert 0 <= overview["calls"] <= 2
+        assert overview["requests_per_sec"] >= 0
+    assert overview["calls"] == 0

@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 import subprocess
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest

@@ -32,8 +32,8 @@ from otel_llm.live._spans import spans_of
 from otel_llm.live._store import MAX_SPANS, MAX_USAGE_ROWS, Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def calls_of(tools: Any, *spans: Any) -> list[Any]:

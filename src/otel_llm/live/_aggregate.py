@@ -70,24 +70,25 @@ class Second:
         """Count the end of a call."""
         self.responses += 1
         self.latency.add(call.duration_ms)
-        if call.failed:
+        if call.outcome == "failed":
             self.errors += 1
-        if call.ttft_ms is not None:
-            self.ttft.add(call.ttft_ms)
+        if (first := call.ttft_ms) is not None:
+            self.ttft.add(first)
         if (tokens := call.input_tokens) is not None:
             self.input += tokens
             self.with_input += 1
-        if (tokens := call.output_tokens) is not None:
+        if tokens := call.output_tokens:
             self.output += tokens
-        if call.speed is not None:
-            self.speed.add(call.speed)
+            took = call.duration_ms - (first or 0.0)
+            if took > 0:
+                self.speed.add(tokens * 1000 / took)
         if (tokens := call.cache_read_tokens) is not None:
             self.lookups += 1
-            if tokens > 0:
+            if tokens:
                 self.hits += 1
                 self.read += tokens
-        if call.cost is not None:
-            self.cost += float(call.cost)
+        if (cost := call.cost) is not None:
+            self.cost += float(cost)
         elif call.unpriced:
             self.unpriced += 1
 
@@ -110,9 +111,9 @@ class Series:
     """The counts of one endpoint, model and provider; used under the aggregator's lock."""
 
     __slots__ = (
-        "_extremes", "_sealed", "_window", "active_requests", "active_streams", "completed", "endpoint",
+        "_extremes", "_window", "active_requests", "active_streams", "completed", "endpoint",
         "failed", "model",
-        "provider", "reports", "seconds", "waiting",
+        "provider", "reports", "sealed", "seconds", "waiting",
     )  # fmt: skip
 
     def __init__(self, endpoint: str, model: str, provider: str, second: int) -> None:
@@ -130,7 +131,7 @@ class Series:
         self.reports: dict[str, tuple[float, int, int]] = {}
         """When other processes last reported, and how many active requests and streams."""
         self._window = Second()
-        self._sealed = second
+        self.sealed = second
         """The window holds the seconds from WINDOW - 1 before this one up to the one before it."""
         self._extremes = True
         """The window's extremes are right."""
@@ -144,39 +145,39 @@ class Series:
 
     def parts(self, second: int) -> tuple[Second, ...]:
         """The buckets to change for what happened in `second`: one, or two when that second is over."""
-        if second >= self._sealed or second <= self._sealed - WINDOW:
+        if second >= self.sealed or second <= self.sealed - WINDOW:
             return (self.at(second),)
         return (self.at(second), self._window)
 
     def advance(self, second: int) -> None:
         """Make `second` the one that is counting; a clock set back changes nothing."""
-        if second <= self._sealed:
+        if second <= self.sealed:
             return
-        if second - self._sealed >= WINDOW:
+        if second - self.sealed >= WINDOW:
             self._window = Second()
             merged: Iterable[int] = range(second - WINDOW + 1, second)
         else:
-            for gone in range(self._sealed - WINDOW + 1, second - WINDOW + 1):
+            for gone in range(self.sealed - WINDOW + 1, second - WINDOW + 1):
                 if (bucket := self.seconds.get(gone)) is not None:
                     self._window.subtract(bucket)
                     self._extremes = False
-            merged = range(self._sealed, second)
+            merged = range(self.sealed, second)
         for over in merged:
             if (bucket := self.seconds.get(over)) is not None:
                 self._window.merge(bucket)
         for old in [known for known in self.seconds if known <= second - HISTORY]:
             del self.seconds[old]
-        self._sealed = second
+        self.sealed = second
 
     def add_window(self, total: Second) -> None:
         """Merge the last 60 seconds, the one that is counting included, into `total`."""
         if not self._extremes:
-            inside = [self.seconds[s] for s in self.seconds if self._sealed - WINDOW < s < self._sealed]
+            inside = [self.seconds[s] for s in self.seconds if self.sealed - WINDOW < s < self.sealed]
             for name in _DISTRIBUTIONS:
                 getattr(self._window, name).set_extremes(getattr(bucket, name) for bucket in inside)
             self._extremes = True
         total.merge(self._window)
-        if (bucket := self.seconds.get(self._sealed)) is not None:
+        if (bucket := self.seconds.get(self.sealed)) is not None:
             total.merge(bucket)
 
 
@@ -232,7 +233,8 @@ class Aggregator:
         with self.lock:
             self.version += 1
             series.advance(second)
-            series.at(second).requests += 1
+            for bucket in series.parts(second):
+                bucket.requests += 1
             series.active_requests += 1
             series.waiting += 1
             if stream:
@@ -298,25 +300,33 @@ class Aggregator:
         """A call ended at `call.end`; `counted`: its beginning was counted by `began`."""
         now = int(self.clock())
         second = int(call.end)
-        second = min(second, now)  # a clock that is ahead of ours
         with self.lock:
             self.version += 1
             series.advance(now)
-            if call.start < self.started_at:
-                self.started_at = max(call.start, now - WINDOW)
-            if not counted and now - HISTORY < (begin := min(int(call.start), now)):
-                for bucket in series.parts(begin):
-                    bucket.requests += 1
-                if begin < now:
-                    self._change(begin)
-            if second > now - HISTORY:
-                for bucket in series.parts(second):
+            if not counted:
+                self._began_before(series, call.start, now)
+            if second >= now == series.sealed:  # a clock that is ahead of ours counts now
+                series.at(now).add(call)
+            elif second > now - HISTORY:
+                for bucket in series.parts(min(second, now)):
                     bucket.add(call)
-                if second < now:
-                    self._change(second)
+                self._change(min(second, now))
             if call.stream:
-                series.completed += call.completed
-                series.failed += call.failed
+                if call.outcome == "completed":
+                    series.completed += 1
+                elif call.outcome == "failed":
+                    series.failed += 1
+
+    def _began_before(self, series: Series, start: float, now: int) -> None:
+        """Count the beginning of a call that is known only now that it has ended."""
+        if start < self.started_at:
+            self.started_at = max(start, now - WINDOW)
+        begin = min(int(start), now)
+        if begin > now - HISTORY:
+            for bucket in series.parts(begin):
+                bucket.requests += 1
+            if begin < now:
+                self._change(begin)
 
     def _change(self, second: int) -> None:
         self.changed.add(second)

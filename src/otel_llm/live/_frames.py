@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from ._json import dumps, is_dict, loads
-from ._snapshot import MetricSnapshot
+from ._snapshot import MetricSnapshot, Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ __all__ = [
     "ClientConnection",
     "MetricSnapshot",
     "MetricType",
-    "Sent",
     "SubscriptionFilter",
     "historical_data",
     "metrics_update",
@@ -154,38 +153,25 @@ class ClientConnection:
     """Bytes that wait for the client to read."""
 
 
-@dataclass(slots=True, frozen=True)
-class Sent:
-    """The numbers of a client's frame against which the next one's deltas are."""
-
-    requests_per_sec: float
-    tokens_per_sec: float
-    active_streams: int
-
-    @classmethod
-    def of(cls, snapshot: MetricSnapshot) -> Sent:
-        """The numbers of a snapshot."""
-        return cls(snapshot.requests_per_sec, snapshot.tokens_per_sec, snapshot.active_streams)
-
-
-def historical_data(snapshot: MetricSnapshot, history: list[dict[str, Any]], counts: str) -> str:
-    """The first frame; `counts` is the JSON of `cursor` and `spans`, without braces."""
+def historical_data(snapshot: MetricSnapshot, history: str, counts: str) -> str:
+    """The first frame; `history` is JSON, `counts` that of `cursor` and `spans` without braces."""
     return (
         f'{{"type":"historical_data","timestamp":{snapshot.timestamp},"data":{snapshot.data},'
-        f'"history":{dumps(history)},{counts}}}'
+        f'"history":{history},{counts}}}'
     )
 
 
-def metrics_update(snapshot: MetricSnapshot, before: Sent, wanted: SubscriptionFilter, counts: str) -> str:
+def metrics_update(snapshot: MetricSnapshot, before: Numbers, wanted: SubscriptionFilter, counts: str) -> str:
     """An update; its deltas are against what this client was sent before."""
+    now = snapshot.numbers
     deltas: dict[str, dict[str, float]] = {}
     if wanted.wants("throughput"):
         deltas["throughput"] = {
-            "total_requests_per_sec": round(snapshot.requests_per_sec - before.requests_per_sec, 4),
-            "total_tokens_per_sec": round(snapshot.tokens_per_sec - before.tokens_per_sec, 4),
+            "total_requests_per_sec": round(now.requests_per_sec - before.requests_per_sec, 4),
+            "total_tokens_per_sec": round(now.tokens_per_sec - before.tokens_per_sec, 4),
         }
     if wanted.wants("streaming"):
-        deltas["streaming"] = {"active_streams_delta": snapshot.active_streams - before.active_streams}
+        deltas["streaming"] = {"active_streams_delta": now.active_streams - before.active_streams}
     return (
         f'{{"type":"metrics_update","timestamp":{snapshot.timestamp},"data":{snapshot.data},'
         f'"deltas":{dumps(deltas)},"recent":{snapshot.recent},{counts}}}'

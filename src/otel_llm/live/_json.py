@@ -51,10 +51,13 @@ def _clean(value: Any, levels: int) -> Any:
 def loads(text: str | bytes) -> Any:
     """Parse JSON; ValueError for what is none, for `NaN` and the like, and for what is nested too deep."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _decode(text if isinstance(text, str) else text.decode())
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode

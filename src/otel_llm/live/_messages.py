@@ -26,6 +26,19 @@ CONTENT_PREFIXES: Final = (
 )  # fmt: skip
 """What an attribute's name starts with if it is content."""
 
+_FLAT_SIDES: Final = (
+    ("input", "llm.input_messages."),
+    ("input", "gen_ai.prompt."),
+    ("input", "llm.prompts."),
+    ("input", "embedding.embeddings."),
+    ("output", "llm.output_messages."),
+    ("output", "gen_ai.completion."),
+    ("output", "llm.choices."),
+    ("tools", "llm.tools."),
+    ("tools", "llm.request.functions."),
+)
+"""Where a dialect writes each member of each message as an attribute of its own."""
+_FLAT: Final = tuple(prefix for _, prefix in _FLAT_SIDES)
 _PREVIEW: Final = 200
 _MAX_LEVELS: Final = 12
 
@@ -38,15 +51,11 @@ def content_of(attributes: Mapping[str, Any]) -> Content | None:
         "output": _listed(attributes.get("gen_ai.output.messages"), _message),
         "tools": _listed(attributes.get("gen_ai.tool.definitions"), _definition),
     }
-    for side, prefixes in (
-        ("input", ("llm.input_messages", "gen_ai.prompt", "llm.prompts", "embedding.embeddings")),
-        ("output", ("llm.output_messages", "gen_ai.completion", "llm.choices")),
-        ("tools", ("llm.tools", "llm.request.functions")),
-    ):
-        for prefix in prefixes:
-            if content[side] is None and (items := _unflatten(attributes, prefix + ".")):
-                make = _flat_tool if side == "tools" else _flat_message
-                content[side] = [make(item, side) for item in items]
+    flat = {key: value for key, value in attributes.items() if key.startswith(_FLAT)}
+    for side, prefix in _FLAT_SIDES if flat else ():
+        if content[side] is None and (items := _unflatten(flat, prefix)):
+            make = _flat_tool if side == "tools" else _flat_message
+            content[side] = [make(item, side) for item in items]
     return content if any(content.values()) else None
 
 
@@ -73,9 +82,12 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str) or value[:1] not in ("{", "["):
         return value
     try:
-        return json.loads(value, parse_constant=str)
+        return _decode(value)
     except (ValueError, RecursionError):
         return value
+
+
+_decode = json.JSONDecoder(parse_constant=str).decode
 
 
 def _message(value: Any) -> dict[str, Any]:

@@ -20,6 +20,9 @@ _SCALE: Final = 1.0 / math.log(GAMMA)
 _MIDDLE: Final = 2.0 / (1.0 + GAMMA)
 _LEAST: Final = 1e-3
 _GREATEST: Final = 1e9
+_LOWEST: Final = math.ceil(math.log(_LEAST) * _SCALE)
+_HIGHEST: Final = math.ceil(math.log(_GREATEST) * _SCALE)
+_ceil, _log = math.ceil, math.log
 QUANTILES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 
@@ -37,15 +40,17 @@ class Distribution:
 
     def add(self, value: float) -> None:
         """Count one finite value; a negative one counts as 0."""
-        if value < _LEAST:
-            value = max(value, 0.0)
-            index = -348  # the bucket of _LEAST
+        if _LEAST <= value <= _GREATEST:
+            index = _ceil(_log(value) * _SCALE)
         else:
-            index = math.ceil(math.log(min(_GREATEST, value)) * _SCALE)
+            value = max(value, 0.0)
+            index = _LOWEST if value < _LEAST else _HIGHEST
         self.count += 1
         self.total += value
-        self.low = min(self.low, value)
-        self.high = max(self.high, value)
+        if value < self.low:  # noqa: PLR1730 - on every event: comparing costs less than calling
+            self.low = value
+        if value > self.high:  # noqa: PLR1730
+            self.high = value
         bins = self.bins
         bins[index] = bins.get(index, 0) + 1
 

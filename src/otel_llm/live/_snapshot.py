@@ -17,13 +17,22 @@ if TYPE_CHECKING:
     from ._aggregate import Aggregator, Series
     from ._frames import SubscriptionFilter
 
-__all__ = ["RECENT", "MetricSnapshot", "Snapshots"]
+__all__ = ["RECENT", "MetricSnapshot", "Numbers", "Snapshots"]
 
 RECENT: Final = 10
 """Points that each frame carries."""
 _FRESH: Final = 0.05
 _MAX_CACHED: Final = 256
 _NOTHING: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(slots=True, frozen=True)
+class Numbers:
+    """The numbers of a frame against which the next one's deltas are."""
+
+    requests_per_sec: float
+    tokens_per_sec: float
+    active_streams: int
 
 
 @dataclass(slots=True, frozen=True)
@@ -36,9 +45,7 @@ class MetricSnapshot:
     """The frames' member `data` as JSON."""
     recent: str
     """Their member `recent` as JSON."""
-    requests_per_sec: float
-    tokens_per_sec: float
-    active_streams: int
+    numbers: Numbers
 
 
 @dataclass(slots=True, frozen=True)
@@ -219,10 +226,10 @@ class Snapshots:
         """How many snapshots were made; the others were those made before."""
         self._cached: dict[SubscriptionFilter, MetricSnapshot] = {}
         self._points: dict[int, dict[str, Any]] = {}
+        self._history = (-1.0, "")
 
     def get(self, wanted: SubscriptionFilter) -> MetricSnapshot:
-        """The snapshot of a selection, at most 50 ms old; the filter's interval does not matter."""
-        wanted = wanted.selection()
+        """The snapshot of a filter's `selection`, at most 50 ms old."""
         now = self.aggregator.clock()
         cached = self._cached.get(wanted)
         if cached is not None and 0 <= now - cached.timestamp < _FRESH:
@@ -249,10 +256,19 @@ class Snapshots:
             timestamp=round(now, 3),
             data=dumps(data),
             recent=dumps(recent),
-            requests_per_sec=_rate(view.total.requests, view.seconds),
-            tokens_per_sec=_rate(view.total.output, view.seconds),
-            active_streams=view.active()[1],
+            numbers=Numbers(
+                requests_per_sec=_rate(view.total.requests, view.seconds),
+                tokens_per_sec=_rate(view.total.output, view.seconds),
+                active_streams=view.active()[1],
+            ),
         )
+
+    def everything(self) -> str:
+        """`history` of everything as JSON, at most 50 ms old."""
+        now = self.aggregator.clock()
+        if not 0 <= now - self._history[0] < _FRESH:
+            self._history = (now, dumps(self.history()))
+        return self._history[1]
 
     def history(
         self,

@@ -1,8 +1,7 @@
 """The clients of `/metrics/stream` and `/metrics/events`: each its own filter, interval, deltas and queue.
 
-A client's frames are made by a timer of its own, so none waits for another, and with no client there is no
-timer. Making a frame never waits: it is put into the client's queue, which a task of the client's empties.
-A client whose queue is full, or that takes longer than `STALL` seconds to take one frame, is dropped.
+A client's frames are made by a timer of its own, so that none waits for another, and with no client there is
+no timer.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.websockets import WebSocketDisconnect
 
+from ._client import BINARY, GOING_AWAY, GONE, POLICY, TOO_BIG, TRY_LATER, Client
 from ._frames import (
     BadMessage,
     ClientConnection,
-    Sent,
     SubscriptionFilter,
     historical_data,
     metrics_update,
@@ -26,23 +25,20 @@ from ._frames import (
     simple,
     subscribed,
 )
+from ._json import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from starlette.websockets import WebSocket
 
     from ._security import Policy, Receive, Send
-    from ._snapshot import Snapshots
+    from ._snapshot import MetricSnapshot, Numbers, Snapshots
 
-__all__ = ["Client", "Hub", "TooManyClients"]
+__all__ = ["Hub", "TooManyClients"]
 
 _log = logging.getLogger("otel_llm.live")
 
-MAX_PENDING: Final = 64 * 1024
-"""Bytes that wait for a client."""
-STALL: Final = 5.0
-"""Seconds that a client may take to take a frame."""
 MAX_MESSAGE: Final = 4096
 """Bytes of a client's message."""
 MAX_RATE: Final = 20
@@ -53,100 +49,12 @@ AUTH_TIME: Final = 5.0
 CLOSE_TIME: Final = 1.0
 """Seconds in which a closing frame must be taken."""
 
-BINARY, TOO_BIG, POLICY, TRY_LATER, GOING_AWAY, GONE = 1003, 1009, 1008, 1013, 1001, 0
+_CHECK: Final = 1.0
+"""Seconds between looks for clients that do not read."""
 
 
 class TooManyClients(Exception):  # noqa: N818 - a state, not a fault
     """There are as many clients as there may be."""
-
-
-class Client:
-    """One connected client; used in its event loop only."""
-
-    __slots__ = ("_frames_sent", "_hub", "_loop", "_pending", "_queue", "_timer", "_wake", "before",
-    "closed", "deadline",
-                 "filter", "info_at", "kind", "number")  # fmt: skip
-
-    def __init__(self, hub: Hub, number: int, kind: str, wanted: SubscriptionFilter) -> None:
-        self.number = number
-        self.kind = kind
-        self.filter = wanted
-        self.before: Sent | None = None
-        self.closed: int | None = None
-        """The code with which the connection is to be closed."""
-        self.deadline = 0.0
-        self.info_at = hub.snapshots.aggregator.clock()
-        self._hub = hub
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._queue: deque[str] = deque()
-        self._pending = 0
-        self._frames_sent = 0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def info(self) -> ClientConnection:
-        """What is told about it."""
-        return ClientConnection(
-            self.number, self.kind, self.info_at, self.filter, self._frames_sent, self._pending
-        )
-
-    def offer(self, frame: str) -> None:
-        """Queue a frame; drop the client when there is no room. The first frame may be larger than that."""
-        if self._pending and self._pending + len(frame) > MAX_PENDING:
-            self.drop(TRY_LATER)
-        elif self.closed is None:
-            self._queue.append(frame)
-            self._pending += len(frame)
-            self._wake.set()
-
-    def drop(self, code: int) -> None:
-        """Have the connection closed with `code`; what waits is not sent."""
-        if self.closed is None:
-            self.closed = code
-            self._queue.clear()
-            self._pending = 0
-            self.unschedule()
-            self._wake.set()
-
-    def schedule(self) -> None:
-        """Send updates from now on, the first in one interval."""
-        self.unschedule()
-        self.deadline = self._loop.time() + self.filter.interval
-        self._timer = self._loop.call_at(self.deadline, self._tick)
-
-    def unschedule(self) -> None:
-        """Send no more updates."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _tick(self) -> None:
-        self._hub.update(self)
-        if self.closed is not None:
-            return
-        now = self._loop.time()
-        self.deadline += self.filter.interval
-        if self.deadline <= now:  # the loop was busy for longer than an interval: do not catch up in a burst
-            self.deadline = now + self.filter.interval
-        self._timer = self._loop.call_at(self.deadline, self._tick)
-
-    async def write(self, send: Callable[[str], Awaitable[None]]) -> int:
-        """Send what is queued until the client is dropped; the code with which it is."""
-        while self.closed is None:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            frame = self._queue.popleft()
-            try:
-                async with asyncio.timeout(STALL):
-                    await send(frame)
-            except TimeoutError:
-                self.drop(TRY_LATER)
-                break
-            self._pending = max(0, self._pending - len(frame))
-            self._frames_sent += 1
-        return self.closed or TRY_LATER
 
 
 class Hub:
@@ -169,6 +77,9 @@ class Hub:
         self._counts = counts
         self._refresh = refresh
         self._clients: dict[int, Client] = {}
+        self._last: dict[SubscriptionFilter, tuple[MetricSnapshot, Numbers, str, str]] = {}
+        """The newest update of each selection, with what it was made of: often the next client's too."""
+        self._checks: asyncio.TimerHandle | None = None
         self._numbers = itertools.count(1)
 
     @property
@@ -184,20 +95,46 @@ class Hub:
         """A new client, with its first frame queued and its updates scheduled. Raises `TooManyClients`."""
         if len(self._clients) >= self.max_clients:
             raise TooManyClients
-        client = Client(self, next(self._numbers), kind, wanted or SubscriptionFilter())
+        client = Client(
+            next(self._numbers),
+            kind,
+            wanted or SubscriptionFilter(),
+            due=self.update,
+            at=self.snapshots.aggregator.clock(),
+        )
         self._clients[client.number] = client
         self._refresh()
-        snapshot = self.snapshots.get(client.filter)
-        client.before = Sent.of(snapshot)
-        history = self.snapshots.history(client.filter.endpoints, client.filter.models)
+        snapshot = self.snapshots.get(client.selection)
+        client.before = snapshot.numbers
+        chosen = client.filter
+        history = (
+            dumps(self.snapshots.history(chosen.endpoints, chosen.models))
+            if chosen.endpoints or chosen.models
+            else self.snapshots.everything()
+        )
         client.offer(historical_data(snapshot, history, self._counts()))
         client.schedule()
+        if self._checks is None:
+            self._checks = asyncio.get_running_loop().call_later(_CHECK, self._check)
         return client
+
+    def _check(self) -> None:
+        """Drop clients that do not read; once a second while there are any."""
+        self._checks = None
+        for client in list(self._clients.values()):
+            client.check()
+        if self._clients:
+            self._checks = asyncio.get_running_loop().call_later(_CHECK, self._check)
 
     def leave(self, client: Client) -> None:
         """The connection has ended."""
         client.unschedule()
         self._clients.pop(client.number, None)
+        if not self._clients:
+            self._last.clear()
+            if self._checks is not None:
+                self._checks.cancel()
+                self._checks = None
 
     def stop(self) -> None:
         """Have every connection closed; in the clients' event loop."""
@@ -208,10 +145,16 @@ class Hub:
         """Queue the update that is due."""
         self.updates += 1
         self._refresh()
-        snapshot = self.snapshots.get(client.filter)
-        before = client.before or Sent.of(snapshot)
-        client.before = Sent.of(snapshot)
-        client.offer(metrics_update(snapshot, before, client.filter, self._counts()))
+        snapshot = self.snapshots.get(client.selection)
+        before, client.before = client.before or snapshot.numbers, snapshot.numbers
+        counts = self._counts()
+        last = self._last.get(client.selection)
+        if last is None or last[0] is not snapshot or last[1] != before or last[2] != counts:
+            if len(self._last) >= self.max_clients:
+                self._last.clear()
+            frame = metrics_update(snapshot, before, client.selection, counts)
+            last = self._last[client.selection] = (snapshot, before, counts, frame)
+        client.offer(last[3])
 
     def answer(self, client: Client, text: str) -> None:
         """Do what a client's message asks, and queue the answer."""
@@ -220,11 +163,11 @@ class Hub:
             message = parse(text)
             match message["type"]:
                 case "subscribe":
-                    client.filter = client.filter.add(message["filters"])
+                    client.want(client.filter.add(message["filters"]))
                     client.offer(subscribed(client.filter))
                     self._resume(client)
                 case "unsubscribe":
-                    client.filter = SubscriptionFilter()
+                    client.want(SubscriptionFilter())
                     client.offer(simple("unsubscribed"))
                     self._resume(client)
                 case "ping":
@@ -236,7 +179,7 @@ class Hub:
 
     def _resume(self, client: Client) -> None:
         """Start anew with another filter: its deltas are against what it would have been sent now."""
-        client.before = Sent.of(self.snapshots.get(client.filter))
+        client.before = self.snapshots.get(client.selection).numbers
         client.schedule()
 
     async def handle(self, websocket: WebSocket) -> None:

@@ -180,6 +180,9 @@ class LiveServer:
         if grpc is not None:
             await grpc.stop()
         await http.shutdown(sockets=self._sockets)
+        for connection in list(http.server_state.connections):  # of clients that do not read
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     async def _start_grpc(self, parts: Parts) -> Any:
         if self.options.grpc_port is None:

@@ -19,6 +19,7 @@ import { color, onTheme } from "./theme.js";
  * @property {(value: number | null) => string} format
  * @property {(value: number) => string} [axis] shorter form for the axis; `format` by default
  * @property {boolean} [hold] without a cursor, the legend has the newest known value instead of the newest
+ * @property {boolean} [whole] no lines between whole numbers
  * @property {number} [floor] the axis reaches at least this value
  *
  * @typedef {object} Chart
@@ -115,12 +116,13 @@ function options(spec, onCursor) {
       },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 22, gap: 4, space: 58, values: xLabels },
+      { ...axis, grid: { show: false }, size: 22, gap: 4, space: xSpace, values: xLabels },
       {
         ...axis,
         size: 48,
         gap: 6,
         space: 36,
+        ...(spec.whole && { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] }),
         values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => (value === null ? "" : label(value))),
       },
     ],
@@ -144,6 +146,11 @@ function lonely(u, n, show) {
   const column = u.data[n];
   const missing = (/** @type {number} */ at) => (column[at] ?? null) === null;
   return show ? column.flatMap((/** @type {any} */ value, /** @type {number} */ at) => (value !== null && missing(at - 1) && missing(at + 1) ? [at] : [])) : null;
+}
+
+/** Pixels for a label: with seconds below two minutes. @param {any} _ @param {number} __ @param {number} min @param {number} max */
+function xSpace(_, __, min, max) {
+  return max - min < 120 ? 76 : 46;
 }
 
 /** @param {any} _ @param {number[]} splits */

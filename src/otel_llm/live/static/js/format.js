@@ -60,7 +60,7 @@ export function durationParts(seconds) {
 export function short(seconds) {
   if (!known(seconds)) return NONE;
   if (seconds === 0) return "0";
-  if (seconds < 0.9995) return `${trim(Number((seconds * 1e3).toPrecision(seconds < 0.1 ? 2 : 3)))}ms`;
+  if (seconds < 0.9995) return `${trim(Number((seconds * 1e3).toPrecision(2)))}ms`;
   return seconds < 99.5 ? `${trim(Number(seconds.toPrecision(2)))}s` : `${trim(Number((seconds / 60).toPrecision(2)))}m`;
 }
 

@@ -127,7 +127,7 @@ function watchSilence() {
 /** @param {any} frame */
 function receive(frame) {
   watchSilence();
-  if (frame.type === "subscribed") awaiting = false;
+  if (frame.type === "subscribed" || frame.type === "error") awaiting = false;
   if (frame.type === "historical_data") greeted(frame);
   if (frame.type !== "historical_data" && (frame.type !== "metrics_update" || awaiting)) return;
   live.at = frame.timestamp;

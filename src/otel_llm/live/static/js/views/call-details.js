@@ -16,8 +16,8 @@ export function details(call) {
     table("Response", { finish_reasons: call.finish_reasons, response_model: call.response_model, request_model: call.request_model, tool_calls: call.tool_calls }),
     table("Server", { ...call.server, request_id: null, response_id: null }),
     table("Identifiers", ids, true),
-    table("Attributes", call.attributes),
-    table("Resource", call.resource),
+    table("Attributes", byName(call.attributes)),
+    table("Resource", byName(call.resource)),
     h("p", { class: "none" }, `Written by ${call.source}; tokens from ${call.usage?.source ?? "nowhere"}.`),
   );
 }
@@ -92,6 +92,11 @@ function table(title, values, copied = false) {
   return list && section(title, list);
 }
 
+/** @param {Record<string, any>} values */
+export function byName(values) {
+  return Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /**
  * Names and values; unknown and empty ones are left out.
  *
@@ -106,7 +111,7 @@ export function keyValues(values, copied) {
     { class: "pairs" },
     known.map(([name, value]) => {
       const text = Array.isArray(value) && value.every((one) => typeof one === "string") ? value.join(", ") : readable(value);
-      return h("div", null, h("dt", null, name), h("dd", null, h("span", null, text), copied ? copyButton(name, text) : null));
+      return h("div", null, h("dt", null, name.split(/(?<=[._])/).flatMap((piece) => [piece, h("wbr", null)])), h("dd", null, h("span", null, text), copied ? copyButton(name, text) : null));
     }),
   );
 }

@@ -3,7 +3,6 @@
 import { sparkline } from "../charts.js";
 import { h, setAttr, setText } from "../dom.js";
 import { count, durationParts, money, NONE, percent, rate, short } from "../format.js";
-import { binned } from "../points.js";
 
 /**
  * @typedef {object} Tile
@@ -94,7 +93,7 @@ function window_(throughput) {
 
 /** @param {any} stats */
 function tails(stats) {
-  return stats ? `p90 ${short(stats.p90 / 1000)} · p99 ${short(stats.p99 / 1000)}` : "nothing measured";
+  return stats ? `p90 ${short(stats.p90 / 1000)}, p99 ${short(stats.p99 / 1000)}` : "nothing measured";
 }
 
 /** All eight, updated in place. */
@@ -109,10 +108,9 @@ export function tiles() {
   });
   return {
     node: h("dl", { class: "tiles card", "aria-label": "The last minute" }, parts.map((part) => part.node)),
-    /** @param {any} data `DATA` of the protocol @param {any[]} points */
-    set(data, points) {
+    /** @param {any} data `DATA` of the protocol @param {import("../points.js").Bins} bins of the lines */
+    set(data, bins) {
       if (!data.overview) return;
-      const bins = binned(points, 300, 10);
       for (const { tile, value, unit, below, line, node } of parts) {
         const [figure, suffix, sub, tone] = tile.read(data);
         setText(value, figure);
@@ -122,6 +120,5 @@ export function tiles() {
         line.set(tile.line(bins));
       }
     },
-    destroy() {},
   };
 }

@@ -85,6 +85,7 @@ function chartSpecs() {
         note: "Streams being read",
         series: [{ label: "active", color: "--series-2", area: true }],
         format: (value) => count(value),
+        whole: true,
         floor: 4,
       },
       columns: (bins) => [bins.last("active_streams")],
@@ -95,16 +96,14 @@ function chartSpecs() {
 /** @param {HTMLElement} root @param {import("../router.js").Route} first */
 export function mount(root, first) {
   let route = first;
-  let span = Number(pref("window", "300"));
-  if (!(span in BIN)) span = 300;
+  /** Seconds of the charts as chosen; 0: as fits what there is. */
+  let chosen = Number(pref("window", "0"));
+  if (!(chosen in BIN)) chosen = 0;
 
   const model = picker("Model", "All models", (value) => refine(route, { model: value }));
   const endpoint = picker("Endpoint", "All endpoints", (value) => refine(route, { endpoint: value }));
-  const range = segmented("Time of the charts", [["60", "1 min"], ["300", "5 min"]], String(span), (value) => {
-    span = Number(value);
-    setPref("window", value);
-    draw();
-  });
+  const range = h("div", { class: "range" });
+  let spanShown = 0;
   const figures = tiles();
   const charts = chartSpecs().map(({ spec, columns }) => ({ columns, ...chart(spec) }));
   const running = panel("Running now", "Calls that have not ended, newest first");
@@ -125,10 +124,24 @@ export function mount(root, first) {
     return { model: route.query.get("model") ?? "", endpoint: route.query.get("endpoint") ?? "" };
   }
 
+  /** @param {number} span */
+  function drawRange(span) {
+    if (span === spanShown) return;
+    spanShown = span;
+    const choose = (/** @type {string} */ value) => {
+      chosen = spanShown = Number(value);
+      setPref("window", value);
+      draw();
+    };
+    fill(range, segmented("Time of the charts", [["60", "1 min"], ["300", "5 min"]], String(span), choose));
+  }
+
   function draw() {
+    const span = chosen || (young(live.points) ? 60 : 300);
+    drawRange(span);
     if (!live.data) return;
     const bins = binned(live.points, span, BIN[span]);
-    figures.set(live.data, live.points);
+    figures.set(live.data, binned(live.points, span, BIN[span] * 2));
     for (const one of charts) one.set(bins.times, one.columns(bins));
   }
 
@@ -151,7 +164,7 @@ export function mount(root, first) {
     tables.now();
   }
 
-  const active = poll(1000, async (signal) => {
+  const active = poll(900, async (signal) => {
     if (live.paused) return;
     const answer = await get("api/active", {}, signal);
     const wanted = filters();
@@ -182,9 +195,14 @@ export function mount(root, first) {
     destroy() {
       for (const stop of stops) stop();
       for (const one of charts) one.destroy();
-      figures.destroy();
     },
   };
+}
+
+/** Whether nothing happened before the last minute: five would be mostly empty. @param {any[]} points */
+function young(points) {
+  const first = points.find((point) => point.requests || point.responses);
+  return first !== undefined && first.t > points[points.length - 1].t - 60;
 }
 
 /** @param {string} title @param {string} note @param {Node} [link] */

@@ -4,7 +4,7 @@ import { fill, h, icon } from "../dom.js";
 import { duration } from "../format.js";
 import { fact } from "../parts.js";
 import { href } from "../router.js";
-import { keyValues } from "./call-details.js";
+import { byName, keyValues } from "./call-details.js";
 
 /** @param {() => void} close */
 export function spanPanel(close) {
@@ -42,7 +42,7 @@ function body(span, trace) {
       fact("Share", `${Math.round(((span.duration_ms ?? 0) / (trace.duration_ms || 1)) * 100)} %`),
     ),
     span.call_id ? h("p", { class: "open-call" }, h("a", { class: "button primary", href: href("calls", span.call_id) }, "Open the call")) : null,
-    h("div", { class: "details" }, part("Attributes", keyValues(span.attributes, false)), events(span), links(span), part("Identifiers", keyValues({ span: span.span_id, parent: span.parent_id }, true))),
+    h("div", { class: "details" }, part("Attributes", keyValues(byName(span.attributes), false)), events(span), links(span), part("Identifiers", keyValues({ span: span.span_id, parent: span.parent_id }, true))),
   ];
 }
 

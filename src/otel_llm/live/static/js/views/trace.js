@@ -2,7 +2,7 @@
 
 import { ApiError, get, poll } from "../api.js";
 import { fill, h, icon, setText } from "../dom.js";
-import { count, duration, money, moment } from "../format.js";
+import { count, duration, money, moment, short } from "../format.js";
 import { addShortcuts } from "../keys.js";
 import { live } from "../live.js";
 import { copyButton, empty, fact, problem } from "../parts.js";
@@ -81,10 +81,10 @@ export function traceView(first) {
 
   function drawAxis() {
     const total = trace.duration_ms || 1;
-    const step = roundStep(total / 4);
+    const step = roundStep(total / 6);
     const ticks = Array.from({ length: Math.ceil(total / step) }, (_, at) => at * step);
     tree.style.setProperty("--tick", `${(step / total) * 100}%`);
-    fill(axis, ticks.map((at) => h("span", { style: { left: `${(at / total) * 100}%` }, class: at / total > 0.9 ? "last" : null }, at ? duration(at / 1000) : "0")));
+    fill(axis, ticks.map((at) => h("span", { style: { left: `${(at / total) * 100}%` }, class: at / total > 0.9 ? "last" : null }, short(at / 1000))));
   }
 
   /** Work out which rows are there, from what is closed. */
