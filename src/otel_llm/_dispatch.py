@@ -16,6 +16,7 @@ from ._operation import Outcome, RateLimit, Usage
 from ._payloads import (
     AttemptMeasurements,
     AttemptMetadata,
+    AuthMetadata,
     BudgetMeasurements,
     BudgetMetadata,
     CallError,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ._operation import Attempt, ErrorInfo, Operation
     from .cost import Crossing
 
-__all__ = ["Handler", "emit", "sync", "table", "wanted", "worker"]
+__all__ = ["Handler", "brief", "emit", "refreshed", "sync", "table", "wanted", "worker"]
 
 _QUEUE = 10_000
 """Events that wait for background handlers, all together."""
@@ -261,6 +262,12 @@ def _session(op: Operation, conversation: str) -> None:
     emit("llm.session.usage", UsageMeasurements(*tokens, op.cost, op.duration or 0.0), metadata)
     if "length" in op.finish_reasons or (op.error is not None and op.error.category == "context_length"):
         emit("llm.session.truncated", CountMeasurements(1), metadata)
+
+
+def refreshed(provider: str) -> None:
+    """A client of `provider` asked for a fresh key; for the driver."""
+    if wanted("llm.provider.auth_refresh"):
+        emit("llm.provider.auth_refresh", CountMeasurements(1), AuthMetadata(provider))
 
 
 def _crossed(crossing: Crossing) -> None:

@@ -311,6 +311,15 @@ def test_execute_calls_handlers_by_hand(seen: Seen) -> None:
     ]
 
 
+def test_a_fresh_key_is_told_without_the_key(seen: Seen) -> None:
+    _dispatch.refreshed("openai")
+    hooks.attach("mine", "llm.provider.auth_refresh", seen)
+    _dispatch.refreshed("openai")
+    assert [told[:3] for told in seen.told] == [
+        ("llm.provider.auth_refresh", hooks.CountMeasurements(1), hooks.AuthMetadata("openai"))
+    ]
+
+
 def test_payloads_are_frozen_plain_and_named_by_the_events() -> None:
     assert tuple(hooks.PAYLOADS) == hooks.EVENTS
     assert all(re.fullmatch(r"llm(\.[a-z_]+){2,3}", event) for event in hooks.EVENTS)
