@@ -684,7 +684,7 @@ class TestBudget:
         self, make: Callable[..., Any]
     ) -> None:
         names = []
-        for most in (128, 12, 9):
+        for most in (128, 16, 12):
             with capture() as telemetry:
                 limits = SpanLimits(max_span_attributes=most)
                 provider = TracerProvider(span_limits=limits, shutdown_on_exit=False)
