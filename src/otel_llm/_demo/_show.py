@@ -24,17 +24,18 @@ def show(console: Console, received: Receiver) -> None:
     """Print everything that was received."""
     rows = [(f"{guide}{span.name}", guide, below, span) for guide, below, span in _walk(received.spans)]
     width = max((len(text) for text, *_ in rows), default=0) + 2
-    _line(console, f"[bold]{'span':{width}}{_columns('duration', 'first chunk', 'tokens')}  outcome[/]")
+    priced = any(names.COST in span.attributes for span in received.spans)
+    head = _columns("duration", "first chunk", "tokens", "cost, USD", priced=priced)
+    _line(console, f"[bold]{'span':{width}}{head}  outcome[/]")
     for text, guide, below, span in rows:
-        duration, first, tokens, outcome = _figures(span)
         name = f"[dim]{guide}[/]{_name(span)}" + " " * (width - len(text))
-        _line(console, f"{name}{_columns(duration, first, tokens)}  {outcome}")
+        _line(console, f"{name}{_columns(*_figures(span), priced=priced)}  {_outcome(span)}")
         for note in _notes(span):
             _line(console, f"[dim]{below}   {_plain(note)}[/]")
-    _line(console, f"\n[bold]{'metric':44}{'count':>10}{'sum':>14}[/]")
+    _line(console, f"\n[bold]{'metric':46}{'count':>6}{'mean':>14}{'sum':>16}[/]")
     for metric in sorted(received.metrics, key=lambda metric: metric.name):
-        count, total = _measured(metric)
-        _line(console, f"{metric.name:44}{count:>10}{total:>14}")
+        count, mean, total = _measured(metric)
+        _line(console, f"{metric.name:46}{count:>6}{mean:>14}{total:>16}")
     for text in _events(received.logs):
         _line(console, f"\n[bold]event[/]\n{text}")
 
@@ -48,8 +49,8 @@ def _plain(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _columns(duration: str, first: str, tokens: str) -> str:
-    return f"{duration:>9}{first:>13}{tokens:>13}"
+def _columns(duration: str, first: str, tokens: str, cost: str, *, priced: bool) -> str:
+    return f"{duration:>9}{first:>13}{tokens:>12}" + (f"{cost:>11}" if priced else "")
 
 
 def _walk(spans: Sequence[Span]) -> Iterator[tuple[str, str, Span]]:
@@ -76,18 +77,22 @@ def _name(span: Span) -> str:
 
 
 def _figures(span: Span) -> tuple[str, str, str, str]:
+    """Duration, time to the first chunk, tokens, and cost."""
     found = span.attributes
     first = found.get(names.TIME_TO_FIRST_CHUNK)
     used = [found.get(names.USAGE_INPUT_TOKENS), found.get(names.USAGE_OUTPUT_TOKENS)]
-    tokens = " → ".join(str(count) for count in used if count is not None)
-    outcome = found.get(names.OUTCOME, "")
-    style = {"completed": "green", "failed": "red"}.get(outcome, "yellow")
     return (
         _seconds((span.end - span.start) / _SECOND),
         "" if first is None else _seconds(first),
-        tokens,
-        f"[{style}]{outcome}[/]" if outcome else "",
+        " → ".join(str(count) for count in used if count is not None),
+        f"{found[names.COST]:.7f}" if names.COST in found else "",
     )
+
+
+def _outcome(span: Span) -> str:
+    outcome = span.attributes.get(names.OUTCOME, "")
+    style = {"completed": "green", "failed": "red"}.get(outcome, "yellow")
+    return f"[{style}]{outcome}[/]" if outcome else ""
 
 
 def _notes(span: Span) -> Iterator[str]:
@@ -114,29 +119,32 @@ def _notes(span: Span) -> Iterator[str]:
         yield ", ".join(tokens)
     if names.STREAM_CHUNKS in found:
         yield f"{found[names.STREAM_CHUNKS]} chunks"
-    if names.COST in found:
-        yield f"{found[names.COST]:.6f} US dollars"
 
 
 def _seconds(value: float) -> str:
     return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
 
 
-def _measured(metric: Metric) -> tuple[str, str]:
-    """How many measurements a metric has, and their sum with its unit."""
+def _measured(metric: Metric) -> tuple[str, str, str]:
+    """How many measurements a metric has, their mean and their sum; a sum of rates would say nothing."""
+    unit = metric.unit
     if metric.HasField("histogram"):
         points: Any = metric.histogram.data_points
-        return str(sum(point.count for point in points)), _amount(
-            sum(point.sum for point in points), metric.unit
-        )
+        count, total = sum(point.count for point in points), sum(point.sum for point in points)
+        return str(count), _amount(total / count, unit), "" if "/" in unit else _amount(total, unit)
     points = metric.sum.data_points if metric.HasField("sum") else metric.gauge.data_points
     values = [point.as_int if point.HasField("as_int") else point.as_double for point in points]
-    return "", _amount(sum(values), metric.unit)
+    if metric.HasField("gauge") and len(values) > 1:
+        return "", "", f"{len(values)} values"
+    return "", "", _amount(sum(values), unit)
 
 
 def _amount(value: float, unit: str) -> str:
-    shown = _seconds(value) if unit == "s" else f"{value:g}"
-    return shown if unit in ("s", "1", "") else f"{shown} {unit.strip('{}')}"
+    if unit == "s":
+        return _seconds(value)
+    words = unit.replace("{", "").replace("}", "")
+    plural = "s" if unit == f"{{{words}}}" and words.islower() and value != 1 else ""
+    return f"{value:.4g} {words}{plural}"
 
 
 def _events(logs: Sequence[LogRecord]) -> Iterator[str]:
