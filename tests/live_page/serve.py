@@ -24,11 +24,11 @@ def main() -> None:
         LiveOptions(port=options.port, otlp_port=0, local=not options.empty, token=options.token)
     )
     server.start()
-    print(server.url, flush=True)  # noqa: T201 - for whoever started it
+    print(server.url, flush=True)
     traffic = Traffic(server.otlp["http"] or "", hostile=not options.friendly)
     running = Running()
     if not options.empty and not options.token:
-        traffic.days(30, 40)
+        traffic.days(30, 120)
         traffic.past(900)
     try:
         while True:
@@ -40,7 +40,7 @@ def main() -> None:
             while len(running) < 3 + round(2 * math.sin(time.time() / 9)):
                 running.begin(
                     random.choice(MODELS[:5]),
-                    seconds=random.uniform(4, 25),
+                    seconds=random.uniform(2, 9),
                     chunks_per_second=random.uniform(18, 70),
                 )
     except KeyboardInterrupt:

@@ -37,6 +37,21 @@ def test_numbers_move(fresh: Any, context: BrowserContext) -> None:
     expect(page.locator(".chart canvas")).to_have_count(6)
 
 
+def test_a_pause_holds_everything_still(fresh: Any, context: BrowserContext) -> None:
+    fresh.traffic.send([fresh.traffic.trace(_now())])
+    page = context.new_page()
+    page.goto(fresh.url)
+    below = figure(page, "Requests").locator(".below")
+    expect(below).to_have_text(re.compile(r"^1 in "))
+    page.get_by_role("button", name="Pause").click()
+    still = below.text_content() or ""
+    fresh.traffic.send([fresh.traffic.trace(_now())])
+    page.wait_for_timeout(2500)
+    expect(below).to_have_text(still)
+    page.get_by_role("button", name="Go on").click()
+    expect(below).to_have_text(re.compile(r"^2 in "))
+
+
 def test_a_running_stream_shows_its_progress(fresh: Any, context: BrowserContext, running: Any) -> None:
     running.begin(fresh.model("gpt-5.2"))
     page = context.new_page()
@@ -216,7 +231,7 @@ def test_the_waterfall_is_worked_by_keys(live: Any, open_page: Callable[[str], P
     expect(names).to_have_count(trace["spans"])
     selected = page.locator("[aria-selected=true]")
     page.keyboard.press("ArrowDown")
-    expect(selected.locator(".wf-label")).to_have_text("POST /ask")
+    expect(selected.locator(".wf-label")).to_have_text(trace["name"])
     page.keyboard.press("ArrowLeft")
     expect(names).to_have_count(1)
     expect(selected).to_have_attribute("aria-expanded", "false")

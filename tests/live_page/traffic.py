@@ -9,59 +9,20 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from live_page.otlp_json import Span, resource_spans
-
-HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-
-
-class Model(NamedTuple):
-    provider: str
-    name: str
-    endpoint: str
-    price_in: float
-    """US dollars for a million tokens."""
-    price_out: float
-    seconds: float
-    """How long a call typically takes."""
-    share: float
-
-
-MODELS = [
-    Model("openai", "gpt-5.2", "/v1/responses", 2.5, 12, 3.1, 30),
-    Model("openai", "gpt-5.2-mini", "/v1/chat/completions", 0.3, 1.2, 1.1, 25),
-    Model("anthropic", "claude-opus-5", "/v1/messages", 5, 25, 4.8, 12),
-    Model("anthropic", "claude-haiku-5", "/v1/messages", 0.8, 4, 0.9, 18),
-    Model("groq", "llama-4.1-maverick", "/v1/chat/completions", 0.2, 0.6, 0.45, 8),
-    Model("openai", "text-embedding-4-small", "/v1/embeddings", 0.02, 0, 0.16, 9),
-]
-HOSTILE_MODEL = Model("azure.ai.openai", HOSTILE, "/v1/chat/completions", 2.5, 12, 1.4, 2)
-ERRORS = [
-    ("rate_limit_exceeded", "openai.RateLimitError", 429, "rate_limit", True),
-    ("timeout", "openai.APITimeoutError", None, "timeout", True),
-    ("overloaded_error", "anthropic.OverloadedError", 529, "server", True),
-    ("context_length_exceeded", "openai.BadRequestError", 400, "invalid_request", False),
-]
-ASKS = [
-    "What is the weather in Paris, and should I take an umbrella?",
-    "Summarise the incident of last night in three sentences for the status page.",
-    "Translate this paragraph to French, keep the product names.",
-    "Why does this query do a sequential scan although there is an index?",
-    "Draft a reply to the customer that asks for a refund after 40 days.",
-    "Classify the ticket: billing, bug, feature or other.",
-]
-ANSWER = """It will rain in Paris from about 15:00, so yes: take an umbrella.
-
-- Morning: 9 °C, mostly dry
-- Afternoon: 12 °C, rain likely (80 %)
-
-```python
-if forecast.rain > 0.5:
-    pack("umbrella")
-```"""
-SQUARE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-SERVICES = ["support-bot", "search-api", "nightly-batch"]
+from live_page.samples import (
+    ASKS,
+    ERRORS,
+    HOSTILE,
+    HOSTILE_MODEL,
+    MODELS,
+    SERVICES,
+    Model,
+    attempts_of,
+    content_of,
+)
 
 
 @dataclass(slots=True)
@@ -100,116 +61,86 @@ class Traffic:
         for back in range(count, 0, -1):
             end = time.time() - timedelta(days=back).total_seconds()
             weekend = 0.4 if time.gmtime(end).tm_wday > 4 else 1.0
-            self.send([self.trace(end) for _ in range(int(calls * weekend * self.random.uniform(0.7, 1.3)))])
+            number = int(calls * weekend * self.random.uniform(0.7, 1.3))
+            self.send([("nightly-batch", [self.call(end)]) for _ in range(number)])
 
     def second(self, end: float) -> list[tuple[str, list[Span]]]:
         """What ends in one second, more or less of it as time goes by."""
         busy = 1.7 + 0.7 * math.sin(end / 47) + 0.5 * math.sin(end / 11)
         return [
-            self.trace(end + self.random.random() * 0.9)
+            self.trace(end + self.random.random() * 0.9, agent=self.random.random() < 0.3)
             for _ in range(max(0, round(self.random.gauss(busy, 0.6))))
         ]
 
-    def trace(self, end: float, **more: Any) -> tuple[str, list[Span]]:
-        """A request of a service, in which a model is called."""
-        rnd = self.random
+    def trace(self, end: float, *, agent: bool = False, **more: Any) -> tuple[str, list[Span]]:
+        """A request of a service in which a model is called; by an agent, with a tool and more calls before."""
         call = self.call(end - 0.03, **more)
-        took = call.end - call.start
-        begin = call.start - 0.06 - took * 0.2
-        trace_id = call.trace_id
+        service, name = self.random.choice(list(SERVICES.items()))
+        before = self._before(call) if agent else []
+        begin = min(one.start for one in [call, *before]) - 0.09
+        status = {"http.response.status_code": 500 if call.failed else 200}
         root = Span(
-            trace_id,
+            call.trace_id,
             self._id(64),
             "",
-            "POST /ask",
+            name,
             2,
             begin,
             end,
             "opentelemetry.instrumentation.asgi",
-            {
-                "http.request.method": "POST",
-                "http.route": "/ask",
-                "http.response.status_code": 500 if call.failed else 200,
-            },
+            status,
             call.failed,
         )
-        spans = [root, call]
-
-        def add(
-            parent: Span,
-            name: str,
-            start: float,
-            length: float,
-            *,
-            scope: str = "app",
-            kind: int = 1,
-            **attributes: Any,
-        ) -> Span:
-            span = Span(
-                trace_id,
-                self._id(64),
-                parent.span_id,
-                name,
-                kind,
-                start,
-                start + length,
-                scope,
-                {key.replace("__", "."): value for key, value in attributes.items()},
+        loop = self._span(root, f"invoke_agent {service}", begin + 0.07, end - 0.02)
+        loop.scope, loop.attributes["gen_ai.operation.name"] = "otel_llm", "invoke_agent"
+        for one in [call, *before]:
+            one.parent_id = loop.span_id
+        http = [
+            self._span(
+                one,
+                "POST",
+                one.start + 0.002,
+                one.end - 0.002,
+                server__address="api.openai.com",
+                note=HOSTILE if self.hostile else "",
             )
-            spans.append(span)
-            return span
+            for one in [call, *before]
+            if one.scope == "otel_llm"
+        ]
+        session = [
+            self._span(
+                root,
+                "SELECT session",
+                begin + 0.004,
+                begin + 0.016,
+                db__query__text="SELECT * FROM session WHERE id = $1",
+            ),
+            self._span(root, "UPDATE session", end - 0.014, end - 0.006, db__system__name="postgresql"),
+        ]
+        return service, [root, call, loop, *before, *http, *session]
 
-        add(
-            root,
-            "SELECT session",
-            begin + 0.003,
-            0.009,
-            scope="opentelemetry.instrumentation.psycopg",
-            kind=3,
-            db__system__name="postgresql",
-            db__query__text="SELECT * FROM session WHERE id = $1",
-        )
-        search = add(root, "retrieve", begin + 0.014, took * 0.16)
-        add(
-            search,
-            "vector search",
-            begin + 0.018 + took * 0.06,
-            took * 0.08,
-            scope="qdrant",
-            kind=3,
-            db__system__name="qdrant",
-        )
-        agent = add(
-            root,
-            "invoke_agent travel",
-            call.start - 0.01,
-            took + 0.025,
-            scope="otel_llm",
-            gen_ai__operation__name="invoke_agent",
-        )
-        call.parent_id = agent.span_id
-        add(
+    def _before(self, call: Span) -> list[Span]:
+        """An embedding, a search, a first call and the tool that it asked for, one after the other, until `call` begins."""
+        tool = self._span(
             call,
-            "POST",
-            call.start + 0.002,
-            took - 0.004,
-            scope="opentelemetry.instrumentation.httpx",
-            kind=3,
-            server__address="api.openai.com",
-            note=HOSTILE if self.hostile else "",
+            "execute_tool get_weather",
+            call.start - 0.01 - self.random.uniform(0.1, 0.5),
+            call.start - 0.01,
         )
-        add(
-            root,
-            "UPDATE session",
-            end - 0.014,
-            0.008,
-            scope="opentelemetry.instrumentation.psycopg",
-            kind=3,
-            db__system__name="postgresql",
+        first = self.call(tool.start - 0.005, model=MODELS[1], outcome="completed", ask=ASKS[0])
+        search = self._span(
+            call, "vector search", first.start - 0.12, first.start - 0.02, db__system__name="qdrant"
         )
-        for at in range(rnd.choice([0, 0, 0, 3, 12])):
-            add(search, f"cache.get {at}", begin + 0.015 + at / 1000, 0.0007)
-        return rnd.choice(SERVICES), spans
+        embedding = self.call(search.start - 0.004, model=MODELS[5], outcome="completed")
+        for one in (first, embedding):
+            one.trace_id = call.trace_id
+        return [embedding, search, first, tool]
+
+    def _span(self, parent: Span, name: str, start: float, end: float, **attributes: Any) -> Span:
+        plain = {key.replace("__", "."): value for key, value in attributes.items()}
+        return Span(
+            parent.trace_id, self._id(64), parent.span_id, name, 3 if plain else 1, start, end, "app", plain
+        )
 
     def call(
         self,
@@ -237,7 +168,7 @@ class Traffic:
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": name, "gen_ai.provider.name": model.provider, "gen_ai.request.model": model.name, "otel_llm.outcome": outcome,
             "gen_ai.conversation.id": f"conv_{rnd.randrange(40):02d}", "server.address": f"api.{model.provider}.com", "server.port": 443, "app.tenant": HOSTILE if self.hostile else "acme",
-            **_attempts(attempts, seconds),
+            **attempts_of(attempts, seconds),
         }  # fmt: skip
         if model.provider == "openai":
             attributes["openai.api.type"] = (
@@ -261,8 +192,8 @@ class Traffic:
         else:
             attributes |= self._answer(model, seconds, stream=stream)
         if captured and chat:
-            attributes |= _content(
-                ask, None if error else ANSWER + (f"\n\n{HOSTILE}" if self.hostile else "")
+            attributes |= content_of(
+                ask, answered=error is None, note=f"\n\n{HOSTILE}" if self.hostile else ""
             )
         span = Span(
             self._id(128),
@@ -307,66 +238,3 @@ class Traffic:
 
     def _id(self, bits: int) -> str:
         return f"{self.random.getrandbits(bits):0{bits // 4}x}"
-
-
-def _attempts(attempts: int, seconds: float) -> dict[str, Any]:
-    failed = attempts - 1
-    if not failed:
-        return {"otel_llm.request.attempts": 1}
-    return {
-        "otel_llm.request.attempts": attempts, "otel_llm.attempt.statuses": [429] * failed, "otel_llm.attempt.errors": ["rate_limit_exceeded"] * failed,
-        "otel_llm.attempt.durations": [seconds * 0.02] * failed, "otel_llm.attempt.delays": [seconds * 0.05] * failed,
-    }  # fmt: skip
-
-
-def _content(ask: str, answer: str | None) -> dict[str, Any]:
-    tool = {
-        "type": "tool_call",
-        "id": "call_9Xw2",
-        "name": "get_weather",
-        "arguments": {"city": "Paris", "days": 1, "units": "metric"},
-    }
-    result = {
-        "type": "tool_call_response",
-        "id": "call_9Xw2",
-        "response": {"morning": {"t": 9, "rain": 0.1}, "afternoon": {"t": 12, "rain": 0.8}},
-    }
-    image = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": SQUARE}
-    linked = {
-        "type": "uri",
-        "modality": "image",
-        "mime_type": "image/jpeg",
-        "uri": "https://example.com/sky.jpg",
-    }
-    thought = {"type": "reasoning", "content": "The tool says 80 % in the afternoon, so the answer is yes."}
-    messages = [
-        {"role": "user", "parts": [{"type": "text", "content": ask}, image, linked]},
-        {"role": "assistant", "parts": [tool]},
-        {"role": "tool", "parts": [result]},
-    ]
-    found = {
-        "gen_ai.system_instructions": [
-            {
-                "type": "text",
-                "content": "You are the assistant of a travel shop. Be brief. Never promise a price.",
-            }
-        ],
-        "gen_ai.input.messages": messages,
-        "gen_ai.tool.definitions": [
-            {
-                "type": "function",
-                "name": "get_weather",
-                "description": "Forecast for a city.",
-                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-            }
-        ],
-    }
-    if answer is not None:
-        found["gen_ai.output.messages"] = [
-            {
-                "role": "assistant",
-                "parts": [thought, {"type": "text", "content": answer}],
-                "finish_reason": "stop",
-            }
-        ]
-    return {name: json.dumps(value) for name, value in found.items()}
