@@ -106,7 +106,7 @@ class _Block(Generic[_T]):
         outer = context.get(self._key)
         if outer is not None:
             self._value = self._within(outer)
-        self._token = otel.attach(otel.set_value(self._key, self._value, context))
+        self._token = otel.attach(otel.Context({**context, self._key: self._value}))
         return self._value
 
     def __exit__(self, *_: object) -> None:
@@ -130,19 +130,23 @@ class _OptionsBlock(_Block[Options]):
     __slots__ = ()
     _key = OPTIONS
 
+    def _within(self, outer: Options) -> Options:
+        return Options._make(old if new is None else new for old, new in zip(outer, self._value, strict=True))
+
+
+class _ReportingBlock(_OptionsBlock):
+    """Options with a callback: streams are listened to as long as the block is open."""
+
+    __slots__ = ()
+
     def __enter__(self) -> Options:
         value = super().__enter__()
-        if value.on_progress is not None:
-            _progress().want("options", 1)
+        _progress().want("options", 1)
         return value
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
-        if self._value.on_progress is not None:
-            _progress().want("options", -1)
-
-    def _within(self, outer: Options) -> Options:
-        return Options._make(old if new is None else new for old, new in zip(outer, self._value, strict=True))
+        _progress().want("options", -1)
 
 
 class _SessionBlock(_Block[Session]):
@@ -200,16 +204,15 @@ def options(
         raise ValueError(f"options(progress_interval={progress_interval!r}): expected positive seconds")
     if max_raw_bytes is not None and max_raw_bytes <= 0:
         raise ValueError(f"options(max_raw_bytes={max_raw_bytes!r}): expected a positive number of bytes")
-    return _OptionsBlock(
-        Options(
-            enabled,
-            None if capture_content is None else _mode(capture_content),
-            on_progress,
-            progress_interval,
-            capture_raw_chunks,
-            max_raw_bytes,
-        )
+    value = Options(
+        enabled,
+        None if capture_content is None else _mode(capture_content),
+        on_progress,
+        progress_interval,
+        capture_raw_chunks,
+        max_raw_bytes,
     )
+    return _OptionsBlock(value) if on_progress is None else _ReportingBlock(value)
 
 
 def session(
