@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
 from websockets.sync.client import connect
@@ -181,6 +183,20 @@ def test_an_address_in_use_is_said_so(server: LiveServer, caplog: Any) -> None:
     other.stop()
 
 
+@pytest.mark.parametrize("name", ["otlp_port", "grpc_port"])
+def test_a_port_for_otlp_in_use_is_said_so(tools: Any, name: str) -> None:
+    before = {*threading.enumerate()}
+    with sockets.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = LiveServer(LiveOptions(**{"port": 0, "otlp_port": 0, "local": False, name: port}))
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            server.start()
+        assert server.active_connections == 0
+        tools.until(lambda: {*threading.enumerate()} <= before or name == "grpc_port", timeout=5)
+    server.start()
+    server.stop()
+
+
 def test_a_setting_may_leave_the_host_out() -> None:
     server = serve_setting(":0")
     assert server is not None
@@ -230,6 +246,30 @@ def test_it_can_be_mounted_in_an_application(tools: Any) -> None:
         thread.join()
         live.stop()
     assert listeners.start == ()
+
+
+def test_connected_clients_are_a_metric_of_this_process(tools: Any, monkeypatch: Any) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    monkeypatch.setattr("opentelemetry.metrics.get_meter", provider.get_meter)
+
+    def clients() -> Any:
+        found = reader.get_metrics_data()
+        assert found is not None
+        (metric,) = found.resource_metrics[0].scope_metrics[0].metrics
+        (point,) = metric.data.data_points
+        return (metric.name, metric.unit, point.value)  # type: ignore[union-attr]
+
+    with tools.running() as live:
+        first = live.connect()
+        tools.receive(live.connect())
+        tools.receive(first)
+        assert clients() == ("otel_llm.live.clients", "{client}", 2)
+        first.close()
+        tools.until(lambda: live.server.active_connections == 1)
+        assert clients()[2] == 1
+    assert clients()[2] == 0
+    provider.shutdown()
 
 
 def test_importing_needs_no_library_of_the_extra() -> None:

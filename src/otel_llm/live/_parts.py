@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import metrics
+
+from otel_llm._version import __version__
+
 from ._aggregate import Aggregator
 from ._feed import Feed
 from ._forward import Forwarder
@@ -17,10 +21,20 @@ from ._stream import Hub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.metrics import UpDownCounter
+
     from ._options import LiveOptions
     from ._security import Policy
 
 __all__ = ["Parts"]
+
+
+def _clients_counter() -> UpDownCounter:
+    """The instrument `otel_llm.live.clients`, of whatever OpenTelemetry this process has set up."""
+    meter = metrics.get_meter("otel_llm", __version__)
+    return meter.create_up_down_counter(
+        "otel_llm.live.clients", "{client}", "Connected clients of the live view."
+    )
 
 
 class Parts:
@@ -49,9 +63,10 @@ class Parts:
         self.feed = Feed(self.aggregator, self.receiver, wake=wake) if options.local else None
         self.hub = Hub(
             self.snapshots,
-            self.policy,
+            policy,
             counts=self._counts,
             refresh=self.refresh,
+            count=_clients_counter().add,
             max_clients=options.max_clients,
         )
         self.otlp_at: dict[str, Any] = {"http": None, "grpc": None}

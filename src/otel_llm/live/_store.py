@@ -312,9 +312,9 @@ class Store:
         return None if trace is None else (trace, [loads(text) for text in texts])
 
     def usage_rows(self) -> list[tuple[tuple[str, str, str], UsageRow]]:
-        """The sums by day, provider and model; newest day first, then by calls."""
+        """The sums by day, provider and model, to be read only; newest day first, then by calls."""
         with self._lock:
-            rows = [(key, replace(row)) for key, row in self.usage.items()]
+            rows = list(self.usage.items())
         rows.sort(key=lambda item: (item[1].calls, item[0]), reverse=True)
         rows.sort(key=lambda item: item[0][0], reverse=True)
         return rows

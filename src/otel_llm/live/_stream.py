@@ -67,6 +67,7 @@ class Hub:
         *,
         counts: Callable[[], str],
         refresh: Callable[[], object],
+        count: Callable[[int], object],
         max_clients: int = 64,
     ) -> None:
         self.snapshots = snapshots
@@ -76,6 +77,7 @@ class Hub:
         """Frames with data made so far: does not grow without clients."""
         self._counts = counts
         self._refresh = refresh
+        self._count = count
         self._clients: dict[int, Client] = {}
         self._last: dict[SubscriptionFilter, tuple[MetricSnapshot, Numbers, str, str]] = {}
         """The newest update of each selection, with what it was made of: often the next client's too."""
@@ -103,6 +105,7 @@ class Hub:
             at=self.snapshots.aggregator.clock(),
         )
         self._clients[client.number] = client
+        self._count(1)
         self._refresh()
         snapshot = self.snapshots.get(client.selection)
         client.before = snapshot.numbers
@@ -129,7 +132,8 @@ class Hub:
     def leave(self, client: Client) -> None:
         """The connection has ended."""
         client.unschedule()
-        self._clients.pop(client.number, None)
+        if self._clients.pop(client.number, None) is not None:
+            self._count(-1)
         if not self._clients:
             self._last.clear()
             if self._checks is not None:

@@ -293,6 +293,7 @@ def _http_server(app: Starlette, options: LiveOptions) -> Any:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=75,  # longer than an exporter pauses: closing at the same moment loses a batch
         timeout_graceful_shutdown=2,
         ssl_certfile=cert,
         ssl_keyfile=key,
