@@ -6,17 +6,11 @@ import json
 import shutil
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-
-pytest.importorskip(
-    "playwright.sync_api", reason="the page is tested in a browser: playwright is not installed"
-)
-pytest.importorskip("uvicorn", reason="the extra `live` is not installed")
-
-from playwright.sync_api import sync_playwright
 
 from live_page import traffic
 from live_page.otlp_json import Span
@@ -104,10 +98,13 @@ def running() -> Any:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("the page is tested in a browser: no chromium is installed")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        program = CHROMIUM or playwright.chromium.executable_path
+        if not Path(program).exists():
+            pytest.skip("the page is tested in a browser: no chromium is installed")
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield browser
         browser.close()
 

@@ -6,7 +6,15 @@ import asyncio
 import json
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip(
+    "playwright.sync_api", reason="the page is tested in a browser: playwright is not installed"
+)
+pytest.importorskip("uvicorn", reason="the extra `live` is not installed")
 
 import uvicorn
 from playwright.sync_api import expect
@@ -28,13 +36,13 @@ def test_a_newcomer_is_told_what_to_set(fresh: Any, context: BrowserContext) -> 
         expect(page.locator(".snippet").first).to_have_text(
             f"export OTEL_EXPORTER_OTLP_ENDPOINT={fresh.server.otlp['http']}"
         )
-    fresh.traffic.send([fresh.traffic.trace(1.8e9)])
+    fresh.traffic.send([fresh.traffic.trace(time.time())])
     page.goto(f"{fresh.url}#/overview")
     expect(page.locator(".tile").first).to_be_visible()
 
 
 def test_spans_without_a_model_call_are_told_apart(fresh: Any, context: BrowserContext) -> None:
-    service, spans = fresh.traffic.trace(1.8e9)
+    service, spans = fresh.traffic.trace(time.time())
     fresh.traffic.send([(service, [spans[0], spans[2]])])
     page = context.new_page()
     page.goto(fresh.url)
@@ -59,7 +67,7 @@ def test_it_stays_connected_under_five_minutes_of_traffic(live: Any, context: Br
 def test_the_page_says_that_the_server_is_gone_and_comes_back(
     fresh: Any, context: BrowserContext, seen: Any
 ) -> None:
-    fresh.traffic.send([fresh.traffic.trace(1.8e9)])
+    fresh.traffic.send([fresh.traffic.trace(time.time())])
     page = context.new_page()
     page.goto(fresh.url)
     expect(page.locator(".connection")).to_have_text("Live")

@@ -7,6 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+pytest.importorskip(
+    "playwright.sync_api", reason="the page is tested in a browser: playwright is not installed"
+)
+pytest.importorskip("uvicorn", reason="the extra `live` is not installed")
+
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
