@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from support.otlp_sink import OtlpSink
     from support.programs import Runner
 
-pytestmark = pytest.mark.slow
-
 _PACKAGE, _VERSION = "@copilotkit/aimock", "1.43.0"
 _USAGE = {
     "prompt_tokens": 11,

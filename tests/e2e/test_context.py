@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from support.programs import ours
 
 if TYPE_CHECKING:
     from support.otlp_sink import OtlpSink
     from support.programs import Runner
-
-pytestmark = pytest.mark.slow
 
 
 def test_every_parent_is_right(run: Runner, sink: OtlpSink) -> None:

@@ -15,14 +15,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from support.programs import ours
 
 if TYPE_CHECKING:
     from support.otlp_sink import OtlpSink
 
 _COMMAND = [str(Path(sys.executable).with_name("otel-llm")), "demo"]
+_README = Path(__file__).parents[2] / "README.md"
 _TREE = """\
 $ opentelemetry-instrument python agent.py
 
@@ -80,13 +79,13 @@ def test_it_prints_the_traces_and_ends_well() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert _timeless(done.stdout).startswith(_TREE)
+    assert _TREE in _timeless(_README.read_text())
     metrics = dict(re.findall(r"^(gen_ai\.\S+) +(\d+)", done.stdout, re.MULTILINE))
     assert metrics["gen_ai.client.operation.duration"] == "6"
     assert metrics["gen_ai.client.operation.time_to_first_chunk"] == "2"
     assert "gen_ai.client.operation.exception  openai.NotFoundError" in done.stdout
 
 
-@pytest.mark.slow
 def test_the_users_own_settings_are_no_obstacle_and_a_backend_gets_it_too(sink: OtlpSink) -> None:
     done = _demo(
         "--otlp",
@@ -117,7 +116,6 @@ def test_the_users_own_settings_are_no_obstacle_and_a_backend_gets_it_too(sink: 
     assert "a secret" not in repr((sink.spans, sink.points, sink.logs))
 
 
-@pytest.mark.slow
 def test_a_backend_that_is_not_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -131,7 +129,6 @@ def test_a_backend_that_is_not_there() -> None:
     )
 
 
-@pytest.mark.slow
 def test_the_live_view_of_the_demo_stays_until_it_is_interrupted(sink: OtlpSink) -> None:
     command = [*_COMMAND, "--live", "--port", "0", "--otlp", sink.http_url]
     with subprocess.Popen(

@@ -143,7 +143,6 @@ def test_the_receivers_in_yaml_listen_where_otlp_is_sent() -> None:
         assert ports == {"grpc": "4317", "http": "4318"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("heading", "settings"), _EXPORTING)
 def test_the_settings_of_a_backend_deliver(
     run: Runner, sink: OtlpSink, heading: str, settings: dict[str, str]
@@ -166,7 +165,6 @@ def test_the_settings_of_a_backend_deliver(
         assert histograms == {"DELTA"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [pytest.param(block.text, id=block.heading) for block in _blocks() if block.language == "python"]
 )

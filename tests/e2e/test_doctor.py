@@ -8,13 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
     from support.otlp_sink import OtlpSink
     from support.programs import Runner
-
-pytestmark = pytest.mark.slow
 
 _BIN = Path(sys.executable).parent
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 MARK = "\n# Prints:\n"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
 from otel_llm import __version__
 from support.environment import SDK
 
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.programs import Runner
-
-pytestmark = pytest.mark.slow
 
 
 def test_only_the_api_of_opentelemetry(run: Runner, python_without: Callable[..., Path]) -> None:

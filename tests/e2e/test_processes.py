@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from support.otlp_sink import OtlpSink
     from support.programs import Runner
 
-pytestmark = pytest.mark.slow
-
 
 # gRPC itself does not allow a fork after its first use.
 @pytest.mark.parametrize(("method", "transport"), [("fork", "http"), ("spawn", "http"), ("spawn", "grpc")])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.otlp_sink import OtlpSink
     from support.programs import Runner
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 _REPOSITORY = Path(__file__).parents[2]
 
