@@ -7,6 +7,8 @@ import itertools
 import logging
 import math
 import statistics
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -362,3 +364,17 @@ def test_nothing_listens_when_nobody_wants_reports(got: list[StreamReport]) -> N
     assert _progress._reasons == {"instrument": 0, "hooks": 0, "options": 0}
     operations.end(operations.start(stream=True))
     assert got == []
+
+
+def test_a_stream_that_is_open_when_the_program_ends_has_its_last_report() -> None:
+    program = (
+        "import otel_llm\n"
+        "show = lambda report: print(report.status, report.chunks, flush=True)\n"
+        "otel_llm.LLMInstrumentor().instrument(on_progress=show, progress_interval=60)\n"
+        "call = otel_llm.track('acme', 'm1', stream=True).__enter__()\n"
+        "call.chunk('x')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("abandoned 1\n", "")
