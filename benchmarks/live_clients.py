@@ -113,7 +113,12 @@ def clients(url: str, count: int) -> None:
 
 
 def child(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", "benchmarks.live_clients", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.live_clients", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def main() -> None:
@@ -147,8 +152,11 @@ def main() -> None:
             assert reader.stdout is not None
             reader.stdout.readline()
             time.sleep(3)
-            filled = report(1.0)
-            print(f"{filled['clients']} clients: {(filled['rss'] - nothing['rss']) / max(filled['clients'], 1):.1f} KiB each (target: 50)")
+            filled = report(SECONDS)
+            print(
+                f"{filled['clients']} clients: {(filled['rss'] - nothing['rss']) / max(filled['clients'], 1):.1f} KiB each "
+                f"(target: 50), {filled['cpu'] / filled['wall'] * 100:.1f} % of a core (target: 1 for 200 clients)"
+            )
             tell("watch")
             for events in EVENTS:
                 tell(f"events {events}")
