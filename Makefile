@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # The oldest and the newest SDKs of the matrix are run by .ci/run; `make matrix` runs all.
 
-.PHONY: help demo test lint bench matrix proof lock docs clean
+.PHONY: help demo test whole lint versions bench matrix proof lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -23,13 +23,19 @@ demo: $(VENV)/.installed ## Trace a small agent against a fake provider: no key,
 	$(BIN)/otel-llm demo
 
 test: $(VENV)/.installed ## Run the tests
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
+
+whole: $(VENV)/.installed ## Run the tests that start other programs, the examples and the browser among them
+	$(BIN)/python -m pytest -q -m slow -n 2
 
 lint: $(VENV)/.installed ## ruff, mypy and pyright, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+versions: $(VENV)/.installed ## Run the scenarios on the oldest and newest SDKs and their family
+	$(BIN)/python -m tests.matrix --oldest --latest --family
 
 bench: $(VENV)/.installed ## Measure against the floor and the peers; writes docs/performance.md
 	$(BIN)/python -m benchmarks
@@ -43,6 +49,7 @@ proof: $(VENV)/.installed ## What is too long for CI: the SDKs' own tests, the l
 docs: $(VENV)/.installed ## Write the generated pages
 	$(BIN)/python -m otel_llm.semconv > docs/telemetry.md
 	$(BIN)/python -m otel_llm._config > docs/configuration.md
+	$(BIN)/python deploy/grafana/dashboards.py
 
 lock: ## Resolve requirements.lock anew
 	$(UV) lock --quiet

@@ -98,8 +98,9 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _pairs(value: Any) -> Mapping[str, str]:
-    if isinstance(value, Mapping):
-        return {str(host).lower(): str(name) for host, name in value.items()}
+    given: Any = value
+    if hasattr(given, "items"):
+        return {str(host).lower(): str(name) for host, name in given.items()}
     pairs: dict[str, str] = {}
     for part in str(value).split(","):
         host, equals, name = part.partition("=")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._operation import ErrorInfo, Outcome
 from .errors import classify
@@ -39,8 +39,8 @@ def _code(value: object) -> str | None:
 def _provider_code(facts: dict[str, Any]) -> str | None:
     """The most telling of `code` and `type`, on the exception or in the body of the answer."""
     body = facts.get("body")
-    inner: Any = body.get("error") if isinstance(body, dict) else None
-    inner = inner if isinstance(inner, dict) else body if isinstance(body, dict) else {}
+    outer = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    inner = outer["error"] if isinstance(outer.get("error"), dict) else outer
     for value in (facts.get("code"), inner.get("code"), facts.get("type"), inner.get("type")):
         code = _code(value)
         if code is not None and code not in ("error", "null"):

@@ -11,7 +11,7 @@ import itertools
 import os
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -279,7 +279,7 @@ class Operation:
             self.usage.__class__ = _FrozenUsage
         if self.stream_stats is not None:
             self.stream_stats.__class__ = _FrozenStreamStats
-        self.__class__ = _FrozenOperation
+        self.__class__ = _FrozenOperation  # pyright: ignore[reportAttributeAccessIssue] - same slots, by design
 
     def to_dict(self) -> dict[str, Any]:
         """A dict ready for `json.dumps`: no None, no empty value; cost as a string, so that it stays exact."""
@@ -304,7 +304,7 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_plain_value(item) for item in value]
+        return [_plain_value(item) for item in cast("list[Any]", value)]
     if hasattr(value, "items"):
         return {str(key): _plain_value(item) for key, item in value.items()}
     return _plain(value) if hasattr(value, "__dataclass_fields__") else str(value)

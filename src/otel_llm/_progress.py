@@ -15,10 +15,12 @@ import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import _dispatch, _guard, _options
+from . import _dispatch, _guard
 from ._background import Worker
 from ._config import Config
 from ._listeners import listeners
+from ._options import Options, capture_mode
+from ._options import current as chosen_options
 from ._payloads import LastError, StreamReport
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class _Stream:
     )
 
     def __init__(self, op: Operation, callback: Callable[[Any], object] | None) -> None:
-        found = _options.current() or _options.Options()
+        found = chosen_options() or Options()
         interval = found.progress_interval
         self.op = op
         self.callback = callback
@@ -76,7 +78,7 @@ class _Stream:
         wanted = found.capture_raw_chunks
         if callback is not None and (_config.capture_raw_chunks if wanted is None else wanted):
             self.room = _config.max_raw_bytes if found.max_raw_bytes is None else found.max_raw_bytes
-            if _options.capture_mode(_config) != "no_content":
+            if capture_mode(_config) != "no_content":
                 self.raw = []
 
     def add(self, chunk: object, total: int) -> None:
@@ -194,7 +196,7 @@ def _begin(op: Operation) -> None:
     """The phase `start`."""
     if not op.stream:
         return
-    found = _options.current()
+    found = chosen_options()
     callback = _config.on_progress if found is None or found.on_progress is None else found.on_progress
     if callback is None and not _dispatch.wanted(_EVENT):
         return

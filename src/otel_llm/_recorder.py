@@ -14,11 +14,12 @@ from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.propagate import inject
 from opentelemetry.trace import Status, StatusCode
 
-from . import _attributes, _guard, _options, _recording, semconv
+from . import _attributes, _guard, _recording, semconv
 from ._failure import describe
 from ._listeners import listeners, tell
 from ._metrics import OwnMetrics, gauges
 from ._operation import Operation, Outcome
+from ._options import OPTIONS, SESSION, Session
 from ._recording import Recording
 from ._version import __version__
 from .semconv import names
@@ -98,11 +99,11 @@ class Recorder:
         op.started = perf_counter()
         if self.config.filters and not self._wanted(op):
             return None
-        session: Any = context.get(_options.SESSION)
+        session: Any = context.get(SESSION)
         if session is not None:
             _in_session(op, session)
         recording = Recording(self, op, endpoint, context, adopting=adopting)
-        chosen: Any = context.get(_options.OPTIONS)
+        chosen: Any = context.get(OPTIONS)
         if (self.captures or chosen is not None) and (
             adopting or self.upload is not None or recording.span.is_recording()
         ):
@@ -274,7 +275,7 @@ def _completion_hook(config: Config) -> Callable[[Content, Any], Content] | None
     return load(config.completion_hook)
 
 
-def _in_session(op: Operation, session: _options.Session) -> None:
+def _in_session(op: Operation, session: Session) -> None:
     """What the application said of the conversation; it knows its id better than a provider's object does."""
     op.conversation_id = session.conversation_id or op.conversation_id
     op.attributes = session.attributes

@@ -15,14 +15,21 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, get_current
+from opentelemetry.context import (
+    _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage] - instrumentations share it
+    attach,
+    detach,
+    get_current,
+)
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanKind, set_span_in_context
 
-from . import _attributes, _guard, _options
+from . import _attributes, _guard
 from ._failure import outcome_of
 from ._gaps import Gaps
 from ._listeners import listeners, tell
 from ._operation import Operation, Outcome, StreamStats
+from ._options import OPTIONS
+from ._options import current as chosen_options
 from .semconv import names
 
 if TYPE_CHECKING:
@@ -119,7 +126,7 @@ def free() -> Context | None:
         for key in _OTHERS:
             if get(key) is not None:
                 return None
-        chosen: Any = get(_options.OPTIONS)
+        chosen: Any = get(OPTIONS)
         if chosen is not None and chosen.enabled is False:
             return None
     outer = current.get()
@@ -131,7 +138,7 @@ def silenced() -> bool:
     context = get_current()
     if not context:
         return False
-    chosen = _options.current(context)
+    chosen = chosen_options(context)
     off = chosen is not None and chosen.enabled is False
     return bool(off or context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN))
 

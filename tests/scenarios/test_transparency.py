@@ -195,7 +195,7 @@ class TestOddInput:
 
 class TestLeaks:
     def test_nothing_of_ours_stays(self, make: Callable[..., Any], server: Any) -> None:
-        from otel_llm.drivers._bodies import Body, Tie
+        from otel_llm.drivers._bodies import Body
         from otel_llm.drivers._streams import Events
 
         server.reply(lambda request: Reply.error(400) if request.json["model"] == "bad" else Reply())
@@ -215,6 +215,9 @@ class TestLeaks:
                 with pytest.raises(Exception, match="400"):
                     client.chat.completions.create(model="bad", messages=[])
 
+        kinds = (_recording.Recording, Body, Events)
+        gc.collect()
+        others = {id(thing) for thing in gc.get_objects() if isinstance(thing, kinds)}
         with capture() as captured:
             captured.instrument()
             calls(5)
@@ -229,12 +232,9 @@ class TestLeaks:
             gc.collect()
             after = tracemalloc.take_snapshot()
             tracemalloc.stop()
-        alive = [
-            thing
-            for thing in gc.get_objects()
-            if isinstance(thing, _recording.Recording | Body | Tie | Events) and type(thing) is not Tie
-        ]
-        assert alive == []
+        assert [
+            thing for thing in gc.get_objects() if isinstance(thing, kinds) and id(thing) not in others
+        ] == []
         ours = [
             change
             for change in after.compare_to(before, "filename")

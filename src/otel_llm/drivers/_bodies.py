@@ -17,6 +17,7 @@ import wrapt
 from .. import _guard
 from .._operation import Outcome
 from .._recording import bury
+from ..providers._base import fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -50,8 +51,7 @@ def tie(recording: Recording, response: Any) -> None:
 
 def tied(response: Any) -> Recording | None:
     """The recording that `response` belongs to; None for one of a call that was not recorded."""
-    extensions = getattr(response, "extensions", None)
-    found = extensions.get(_KEY) if isinstance(extensions, dict) else None
+    found: object = fields(getattr(response, "extensions", None)).get(_KEY)
     return found.recording if isinstance(found, Tie) else None
 
 
@@ -64,7 +64,7 @@ def _being_finalised() -> bool:
 
     A generator of the application may close a stream too when the garbage collector drops it, at any allocation.
     """
-    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - the callers of the close
+    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who closes
     while frame is not None:
         if frame.f_code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith(
             "opentelemetry.sdk"

@@ -29,7 +29,7 @@ import wrapt
 from .. import _guard
 from .._operation import Attempt, Operation, Outcome
 from .._recording import Recording, current, free
-from ..providers._base import NOTHING
+from ..providers._base import DICT, NOTHING
 from . import _headers
 from ._bodies import AsyncBody, Body, tie, tied
 from ._clients import Clients
@@ -161,7 +161,8 @@ class StainlessDriver:
                 cls.__name__,
                 name,
             )
-        wrapped = wrapt.FunctionWrapper(original, wrapper)
+        make: Any = wrapt.FunctionWrapper
+        wrapped = make(original, wrapper)
         setattr(cls, name, wrapped)
         self._patches.append(_Patch(cls, name, original, wrapped))
 
@@ -305,10 +306,10 @@ def _asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
     """Read the request and return its body; what an odd body does to us costs attributes, not the span."""
     body = options.json_data
     if options.extra_json:
-        body = {**body, **options.extra_json} if isinstance(body, dict) else options.extra_json
+        body = {**body, **options.extra_json} if isinstance(body, DICT) else options.extra_json
     if endpoint.method == "get":
         op.response_id = options.url.partition("?")[0].rpartition("/")[2]
-    elif isinstance(body, dict):
+    elif isinstance(body, DICT):
         endpoint.request(op, body)
     return body
 

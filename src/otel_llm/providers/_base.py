@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from .._operation import Content, Operation
 
 __all__ = [
+    "DICT",
     "LARGEST",
+    "LIST",
     "NOTHING",
     "Accumulator",
     "Endpoint",
@@ -35,12 +37,17 @@ LARGEST = 2**63
 """Counts from here on have no place in OTLP."""
 
 
-def fields(body: object) -> Mapping[str, Any]:
+DICT: Any = dict
+LIST: Any = list
+"""As `dict` and `list`, but a check for them leaves the items' types to be anything, as a body's are."""
+
+
+def fields(body: Any) -> Mapping[str, Any]:
     """The fields of a JSON object, of an SDK model (which keeps them in `__dict__`), or none for anything else.
 
     Never runs a model's own attribute look-up: that costs microseconds for a field that is missing.
     """
-    return body if isinstance(body, dict) else getattr(body, "__dict__", NOTHING)
+    return body if isinstance(body, DICT) else getattr(body, "__dict__", NOTHING)
 
 
 def whole(value: object) -> int | None:

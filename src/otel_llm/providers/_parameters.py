@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._base import fields, whole, words
+from ._base import LIST, fields, whole, words
 
 if TYPE_CHECKING:
     from .._operation import Operation
@@ -32,11 +32,11 @@ def several(value: object) -> int | None:
     return value if type(value) is int and value != 1 else None
 
 
-def stops(value: object) -> list[str] | None:
+def stops(value: Any) -> list[str] | None:
     """Stop sequences: a text or a list of texts."""
     if isinstance(value, str):
         return [value]
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+    if isinstance(value, (LIST, tuple)) and all(isinstance(item, str) for item in value):
         return list(value)
     return None
 

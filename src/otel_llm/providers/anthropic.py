@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._failure import said
 from .._operation import Server, Usage
 from . import _anthropic_content
-from ._base import NOTHING, Endpoint, Provider, fields, whole, words
+from ._base import DICT, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import ANTHROPIC as FINISH
 from ._parameters import Table, collect, effort, floating, integer, stops
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ANTHROPIC", "MESSAGES"]
 
 
-def _output_type(value: object) -> str | None:
+def _output_type(value: Any) -> str | None:
     return "json" if fields(value).get("type") == "json_schema" else None
 
 
@@ -46,7 +46,7 @@ def _request(op: Operation, body: Mapping[str, Any]) -> None:
         op.parameters["output_type"] = structured
 
 
-def _usage(op: Operation, value: object) -> None:
+def _usage(op: Operation, value: Any) -> None:
     """Add up the input: the API counts what was read from and written to the cache apart from `input_tokens`.
 
     A stream gives counts twice, at its start and, cumulative, in its last delta: what a later one has, wins.
@@ -88,7 +88,7 @@ def _breakdown(op: Operation, usage: Usage, counts: Mapping[str, Any]) -> None:
         op.server.service_tier = words(get("service_tier"))
 
 
-def _response(op: Operation, body: object) -> None:
+def _response(op: Operation, body: Any) -> None:
     data = fields(body)
     op.response_id = words(data.get("id"))
     op.response_model = words(data.get("model"))
@@ -97,8 +97,8 @@ def _response(op: Operation, body: object) -> None:
     reason = data.get("stop_reason")
     if isinstance(reason, str):
         op.finish_reasons = (FINISH.get(reason, reason),)
-    blocks = data.get("content")
-    if isinstance(blocks, list):
+    blocks: Any = data.get("content")
+    if isinstance(blocks, LIST):
         for block in blocks:
             facts = fields(block)
             if facts.get("type") == "tool_use":
@@ -117,7 +117,7 @@ class MessageStream:
 
     def add(self, chunk: Any) -> int:
         """Take in an event."""
-        data = chunk if type(chunk) is dict else getattr(chunk, "__dict__", NOTHING)
+        data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         kind = data.get("type")
         if kind == "content_block_delta":
             return self._delta(data.get("delta"))
@@ -136,8 +136,8 @@ class MessageStream:
             self.done = True
         return 0
 
-    def _delta(self, delta: object) -> int:
-        data = delta if type(delta) is dict else getattr(delta, "__dict__", NOTHING)
+    def _delta(self, delta: Any) -> int:
+        data: Mapping[str, Any] = delta if type(delta) is DICT else getattr(delta, "__dict__", NOTHING)
         output = data.get("text") or data.get("partial_json") or data.get("thinking")
         if type(output) is not str:
             return 0

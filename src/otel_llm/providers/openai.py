@@ -14,9 +14,9 @@ from .._failure import said
 from .._operation import Server, Usage
 from .._plain import record
 from . import _openai_content, _responses_content
-from ._base import LARGEST, NOTHING, Endpoint, Provider, fields, whole, words
+from ._base import DICT, LARGEST, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
-from ._finish import RESPONSES as RESPONSES_FINISH
+from ._finish import called_tool, of_response
 from ._parameters import Table, collect, effort, floating, integer, several, stops, text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OPENAI", "RESPONSES", "ChatStream", "usage_of"]
 
 
-def _output_type(value: object) -> str | None:
+def _output_type(value: Any) -> str | None:
     kind = fields(value).get("type")
     return (
         {"text": "text", "json_object": "json", "json_schema": "json"}.get(kind)
@@ -36,11 +36,11 @@ def _output_type(value: object) -> str | None:
     )
 
 
-def _text_output_type(value: object) -> str | None:
+def _text_output_type(value: Any) -> str | None:
     return _output_type(fields(value).get("format"))
 
 
-def _asked_tier(value: object) -> str | None:
+def _asked_tier(value: Any) -> str | None:
     return value if isinstance(value, str) and value != "auto" else None
 
 
@@ -70,7 +70,7 @@ _RESPONSES: Table = {
 }
 
 
-def _encodings(value: object) -> list[str] | None:
+def _encodings(value: Any) -> list[str] | None:
     return [value] if isinstance(value, str) else None
 
 
@@ -114,12 +114,12 @@ _OUTPUT = {
 }
 
 
-def usage_of(value: object) -> Usage | None:
+def usage_of(value: Any) -> Usage | None:
     """Token counts of a `usage` object of chat completions, Responses or embeddings; None where there are none.
 
     Cached and reasoning tokens are subsets of input and output here, so nothing is added up.
     """
-    counts = value if type(value) is dict else getattr(value, "__dict__", NOTHING)
+    counts: Mapping[str, Any] = value if type(value) is DICT else getattr(value, "__dict__", NOTHING)
     get = counts.get
     usage = Usage()
     number = get("prompt_tokens", get("input_tokens"))
@@ -141,9 +141,9 @@ def usage_of(value: object) -> Usage | None:
     return usage
 
 
-def _details(usage: Usage, details: object, known: Mapping[str, str]) -> None:
+def _details(usage: Usage, details: Any, known: Mapping[str, str]) -> None:
     """Set the counts that `known` names; the ones of a modality only where there are any."""
-    for key, count in (details if type(details) is dict else getattr(details, "__dict__", NOTHING)).items():
+    for key, count in (details if type(details) is DICT else getattr(details, "__dict__", NOTHING)).items():
         name = known.get(key)
         if name is None or type(count) is not int or not 0 <= count < LARGEST:
             continue
@@ -195,23 +195,23 @@ def _paid(op: Operation, usage: Mapping[str, Any]) -> None:
         op.usage.cache_read = whole(usage.get("prompt_cache_hit_tokens"))
 
 
-def _chat_response(op: Operation, body: object) -> None:
-    data = body if type(body) is dict else getattr(body, "__dict__", NOTHING)
+def _chat_response(op: Operation, body: Any) -> None:
+    data: Mapping[str, Any] = body if type(body) is DICT else getattr(body, "__dict__", NOTHING)
     _facts(op, data)
-    choices = data.get("choices")
-    if type(choices) is not list:
+    choices: Any = data.get("choices")
+    if type(choices) is not LIST:
         return
     reasons: list[str] = []
     for choice in choices:
-        facts = choice if type(choice) is dict else getattr(choice, "__dict__", NOTHING)
+        facts: Mapping[str, Any] = choice if type(choice) is DICT else getattr(choice, "__dict__", NOTHING)
         reason = facts.get("finish_reason")
         if type(reason) is str:
             reasons.append(FINISH.get(reason, reason))
-        message = facts.get("message")
-        calls = (message if type(message) is dict else getattr(message, "__dict__", NOTHING)).get(
+        message: Any = facts.get("message")
+        calls = (message if type(message) is DICT else getattr(message, "__dict__", NOTHING)).get(
             "tool_calls"
         )
-        if calls and type(calls) is list:
+        if calls and type(calls) is LIST:
             op.tool_calls += tuple(name for call in calls if (name := _tool_name(call)))
     op.finish_reasons = tuple(reasons)
 
@@ -221,7 +221,7 @@ def _tool_name(call: object) -> str | None:
     return words(fields(facts.get("function") or facts.get("custom")).get("name"))
 
 
-def _embeddings_response(op: Operation, body: object) -> None:
+def _embeddings_response(op: Operation, body: Any) -> None:
     """The vectors in `data` are never touched: reading them would cost more than the call."""
     facts = record(body)  # Together's type has no usage, though the API may send it
     op.response_model = words(facts.get("model"))
@@ -242,18 +242,18 @@ class ChatStream:
 
     def add(self, chunk: Any) -> int:
         """Take in a chunk; the hot path of streaming, so one pass and no call that is not needed."""
-        data = chunk if type(chunk) is dict else getattr(chunk, "__dict__", NOTHING)
+        data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         if self._fresh:
             self._first(data)
         choices = data.get("choices")
         size = 0
         if choices:
             for choice in choices:
-                facts = choice if type(choice) is dict else getattr(choice, "__dict__", NOTHING)
+                facts: Mapping[str, Any] = choice if type(choice) is DICT else getattr(choice, "__dict__", NOTHING)
                 if facts.get("finish_reason") is not None:
                     self._finished(facts)
-                delta = facts.get("delta")
-                output = getattr(delta, "content", None) if type(delta) is not dict else delta.get("content")
+                delta: Any = facts.get("delta")
+                output = getattr(delta, "content", None) if type(delta) is not DICT else delta.get("content")
                 if output is None:
                     size += self._other_output(facts, delta)
                 elif type(output) is str:
@@ -284,12 +284,12 @@ class ChatStream:
             self.op.error = said(words(told.get("code")) or words(told.get("type")))
             self.done = True
 
-    def _other_output(self, facts: Mapping[str, Any], delta: object) -> int:
+    def _other_output(self, facts: Mapping[str, Any], delta: Any) -> int:
         """Bytes of a choice without content: tool arguments, a refusal, or a legacy completion's text."""
         output = fields(delta)
         size = _bytes(output.get("refusal")) + _bytes(facts.get("text"))
-        calls = output.get("tool_calls")
-        if isinstance(calls, list):
+        calls: Any = output.get("tool_calls")
+        if isinstance(calls, LIST):
             for call in calls:
                 name = _tool_name(call)
                 if name:
@@ -310,41 +310,32 @@ class ChatStream:
         op.tool_calls = tuple(self._tools)
 
 
-def _bytes(value: object) -> int:
+def _bytes(value: Any) -> int:
     return len(value.encode("utf-8", "replace")) if isinstance(value, str) else 0
 
 
-def _responses_response(op: Operation, body: object) -> None:
+def _responses_response(op: Operation, body: Any) -> None:
     data = fields(body)
     _facts(op, data)
     conversation = data.get("conversation")
     if conversation is not None:
         op.conversation_id = words(fields(conversation).get("id")) or op.conversation_id
-    output = data.get("output")
-    called: tuple[str, ...] = ()
-    if isinstance(output, list):
-        called = tuple(
-            name
-            for item in output
-            if fields(item).get("type") in ("function_call", "custom_tool_call")
-            and (name := words(fields(item).get("name")))
-        )
-        op.tool_calls = called
-    _status(op, data, called=bool(called))
+    output: Any = data.get("output")
+    if isinstance(output, LIST):
+        op.tool_calls = tuple(name for item in output if (name := called_tool(fields(item))))
+    _status(op, data)
 
 
-def _status(op: Operation, data: Mapping[str, Any], *, called: bool) -> None:
+def _status(op: Operation, data: Mapping[str, Any]) -> None:
     """A Response tells how it ended in its status: one finish reason, or an error without an exception."""
-    status = data.get("status")
-    if status == "completed":
-        op.finish_reasons = ("tool_call" if called else "stop",)
-    elif status == "incomplete":
-        reason = words(fields(data.get("incomplete_details")).get("reason"))
-        op.finish_reasons = (RESPONSES_FINISH.get(reason, reason),) if reason else ("error",)
-    elif status in ("failed", "cancelled"):
-        op.finish_reasons = ("error",)
-        if status == "failed":
-            op.error = said(words(fields(data.get("error")).get("code")))
+    status = words(data.get("status"))
+    reason = of_response(
+        status, fields(data.get("incomplete_details")).get("reason"), called=bool(op.tool_calls)
+    )
+    if reason is not None:
+        op.finish_reasons = (reason,)
+    if status == "failed":
+        op.error = said(words(fields(data.get("error")).get("code")))
     if status is not None:
         op.parameters["response_status"] = status
 
@@ -373,7 +364,7 @@ class ResponseStream:
 
     def add(self, chunk: Any) -> int:
         """Take in an event."""
-        data = chunk if type(chunk) is dict else getattr(chunk, "__dict__", NOTHING)
+        data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         kind = data.get("type")
         if kind in self._DELTAS:
             delta = data.get("delta")
@@ -401,7 +392,7 @@ def _fetch_request(op: Operation, body: Mapping[str, Any]) -> None:
     """A fetch has no body: the id is in the path, and the driver reads it."""
 
 
-def _fetch_response(op: Operation, body: object) -> None:
+def _fetch_response(op: Operation, body: Any) -> None:
     """As a response, but its tokens were counted by the call that made it."""
     _responses_response(op, body)
     op.usage = None
