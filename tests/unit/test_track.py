@@ -118,6 +118,15 @@ def test_a_stream_counts_its_chunks(telemetry: Telemetry, seen: Seen) -> None:
     assert points["gen_ai.client.operation.time_per_output_chunk"][0].count == 3
 
 
+def test_sizes_of_chunks_are_measured_if_asked_for() -> None:
+    with instrumented(chunk_metrics="all") as telemetry:
+        with otel_llm.track("acme", "m1", stream=True) as call:
+            for data in ("hello ", "hello ", b"1234"):
+                call.chunk(data)
+        (point,) = telemetry.points()["otel_llm.stream.chunk.size"]
+    assert (point.count, point.sum, point.min, point.max) == (3, 16, 4, 6)
+
+
 def test_chunks_make_a_stream_of_a_call(telemetry: Telemetry, seen: Seen) -> None:
     hooks.attach("mine", "llm.stream.stop", seen)
     with otel_llm.track("acme", "m1") as call:
@@ -136,6 +145,12 @@ def test_attempts_before_the_last(telemetry: Telemetry, seen: Seen) -> None:
     ]
     assert telemetry.outcome() == "completed"
     assert telemetry.span().status.status_code is trace.StatusCode.UNSET
+    points = telemetry.points()
+    assert {
+        point.attributes["otel_llm.attempt.outcome"]: point.value
+        for point in points["otel_llm.request.attempts"]
+    } == {"retried": 1, "succeeded": 1}
+    assert sum(point.sum or 0 for point in points["otel_llm.retry.delay"]) == 0.52
 
 
 @pytest.mark.parametrize("amount", [Decimal("0.0001"), "0.0001"])
@@ -148,7 +163,7 @@ def test_what_it_cost(telemetry: Telemetry, seen: Seen, amount: Any) -> None:
 
 def test_a_call_that_fails(telemetry: Telemetry) -> None:
     error = LookupError("MY-PROMPT")
-    with pytest.raises(LookupError) as caught, otel_llm.track("acme", "m1") as call:  # noqa: PT012 - the block
+    with pytest.raises(LookupError) as caught, otel_llm.track("acme", "m1") as call:
         call.usage(3, None)
         raise error
     assert caught.value is error

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import _guard, _recording
 from .._active import active
 from .._around import Block, Scope, around
-from .._listeners import listeners, tell
 from .._operation import Attempt, Operation, Outcome, Server, Usage
 
 if TYPE_CHECKING:
@@ -90,9 +89,7 @@ class TrackedCall:
         now = perf_counter()
         attempt = Attempt(len(op.attempts) + 1, status, now - recording.sent, float(delay), error)
         recording.sent = now + attempt.wait
-        op.attempts += (attempt,)
-        if listeners.attempt:
-            tell(listeners.attempt, op, attempt)
+        recording.recorder.retried(recording, attempt)
 
     @_guard.guarded
     def response(
