@@ -2,12 +2,13 @@
 
 The conventions' own values come first (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/);
 hosts they have no value for get the name that their operator uses for itself, in the same style.
-A name starting with a dot matches every host below it.
+A name starting with a dot matches every host below it; `*` stands for any text.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._base import Provider
 
-__all__ = ["HOSTS", "Answerer", "identify"]
+__all__ = ["HOSTS", "USAGE_OPTION_HOSTS", "USAGE_OPTION_PATHS", "Answerer", "identify"]
 
 HOSTS: Mapping[str, str] = {
     "api.openai.com": "openai",
@@ -27,11 +28,15 @@ HOSTS: Mapping[str, str] = {
     "models.inference.ai.azure.com": "azure.ai.inference",
     "api.anthropic.com": "anthropic",
     ".anthropic.com": "anthropic",
-    ".amazonaws.com": "aws.bedrock",
-    ".api.aws": "aws.bedrock",
+    "aws-external-anthropic.*.api.aws": "anthropic",
+    "claude.googleapis.com": "anthropic",
+    "bedrock-runtime*.amazonaws.*": "aws.bedrock",
+    "*.bedrock-runtime*.amazonaws.*": "aws.bedrock",  # a private endpoint
+    "bedrock-*.api.aws": "aws.bedrock",
     "generativelanguage.googleapis.com": "gcp.gemini",
-    ".aiplatform.googleapis.com": "gcp.vertex_ai",
     "aiplatform.googleapis.com": "gcp.vertex_ai",
+    "*-aiplatform.googleapis.com": "gcp.vertex_ai",
+    "aiplatform.*.rep.googleapis.com": "gcp.vertex_ai",
     ".cloud.ibm.com": "ibm.watsonx.ai",
     "api.cohere.com": "cohere",
     "api.cohere.ai": "cohere",
@@ -71,14 +76,40 @@ HOSTS: Mapping[str, str] = {
     "models.github.ai": "github_models",
 }
 
-_CLASSES = (
-    ("AnthropicAWS", "anthropic"),  # Anthropic's own platform, reached through AWS
-    ("AnthropicGoogleCloud", "anthropic"),
-    ("Bedrock", "aws.bedrock"),
-    ("Vertex", "gcp.vertex_ai"),
-    ("Foundry", "azure.ai.inference"),
-    ("Azure", "azure.ai.openai"),
+_CLASSES: Mapping[str, str] = {
+    "AnthropicAWS": "anthropic",  # Anthropic's own platform, reached through AWS and Google Cloud
+    "AnthropicGoogleCloud": "anthropic",
+    "AnthropicBedrock": "aws.bedrock",
+    "AnthropicBedrockMantle": "aws.bedrock",
+    "BedrockOpenAI": "aws.bedrock",
+    "AnthropicVertex": "gcp.vertex_ai",
+    "AnthropicFoundry": "azure.ai.inference",
+    "AzureOpenAI": "azure.ai.openai",
+}
+"""Clients of a platform, whatever their base URL says; the async ones have `Async` before it."""
+
+
+USAGE_OPTION_PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
+"""The APIs that give a stream's token counts only when asked (`stream_options.include_usage`)."""
+
+USAGE_OPTION_HOSTS = frozenset(
+    {
+        "openai",
+        "azure.ai.openai",
+        "cerebras",
+        "deepinfra",
+        "deepseek",
+        "fireworks_ai",
+        "groq",
+        "mistral_ai",
+        "moonshot_ai",
+        "openrouter",
+        "sambanova",
+        "together_ai",
+        "x_ai",
+    }
 )
+"""Who documents that option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +128,15 @@ class Answerer:
 
 
 def _lookup(host: str, table: Mapping[str, str]) -> str | None:
-    found = table.get(host)
-    while found is None and host:
-        _, dot, host = host.partition(".")
-        found = table.get(dot + host) if dot else None
+    """An exact entry, else the closest domain, else a pattern."""
+    found, below = table.get(host), host
+    while found is None and below:
+        _, dot, below = below.partition(".")
+        found = table.get(dot + below) if dot else None
+    if found is None:
+        found = next(
+            (name for entry, name in table.items() if "*" in entry and fnmatchcase(host, entry)), None
+        )
     return found
 
 
@@ -111,7 +147,7 @@ def identify(
     host = (host or "").lower()
     name = _lookup(host, mapped) if mapped else None
     if name is None:
-        name = next((label for cls in classes for part, label in _CLASSES if part in cls), None)
+        name = next((label for cls in classes if (label := _CLASSES.get(cls.removeprefix("Async")))), None)
     if name is None:
         name = _lookup(host, HOSTS)
     if name is None and _lookup(host, dict.fromkeys(provider.hosts, provider.label)):
