@@ -56,6 +56,9 @@ def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
             convention.fill_request(op, attributes)
     if op.stream_stats is not None:
         _stream(op.stream_stats, attributes)
+        attributes[names.USAGE_SOURCE] = "absent" if op.usage is None else op.usage.source
+    elif op.usage is not None and op.usage.source != "provider":
+        attributes[names.USAGE_SOURCE] = op.usage.source
     if op.server is not None:
         _server(op, op.server, attributes)
     if op.error is not None:

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _guard
-from ._operation import Usage
+from ._operation import Content, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tiktoken import Encoding
 
-    from ._operation import Content
+    from .providers._base import Endpoint
 
-__all__ = ["Estimate", "encoding", "texts", "usage"]
+__all__ = ["CallEstimate", "Estimate", "encoding", "texts", "usage"]
 
 _BYTES_PER_TOKEN = 4
 """Of English prose, and near enough for other scripts, whose characters have more bytes and more tokens."""
@@ -167,3 +167,45 @@ def usage(model: str | None, content: Content, output: Estimate) -> Usage:
             asked.add(text)
     framing = _PER_MESSAGE * len(content.input or ())
     return Usage(asked.tokens + framing, output.tokens, source="estimate")
+
+
+class CallEstimate:
+    """What one call asked and answered, kept as text for as long as the call runs."""
+
+    __slots__ = ("_accumulator", "_asked", "_endpoint", "_model", "_output")
+
+    def __init__(self, endpoint: Endpoint, model: str | None) -> None:
+        self._endpoint = endpoint
+        self._model = model
+        self._asked = Content()
+        self._output: list[dict[str, Any]] | None = None
+        self._accumulator = endpoint.output_accumulator() if endpoint.output_accumulator else None
+
+    @_guard.guarded
+    def request(self, body: Any) -> None:
+        """Take in what was asked."""
+        if self._endpoint.content is not None and isinstance(body, dict):
+            self._asked = self._endpoint.content(body)
+
+    @_guard.guarded
+    def response(self, body: Any) -> None:
+        """Take in what was answered."""
+        if self._endpoint.output is not None:
+            self._output = self._endpoint.output(body)
+
+    def chunk(self, chunk: Any) -> None:
+        """Take in a chunk. May raise."""
+        if self._accumulator is not None:
+            self._accumulator.add(chunk)
+
+    def usage(self) -> Usage | None:
+        """The estimated counts; None where nothing of the call could be read."""
+        output = self._output
+        if output is None and self._accumulator is not None:
+            output = self._accumulator.output()
+        if self._asked == Content() and not output:
+            return None
+        answered = Estimate(self._model)
+        for text in texts(output):
+            answered.add(text)
+        return usage(self._model, self._asked, answered)

@@ -111,6 +111,10 @@ class Recorder:
 
             asked = None if chosen is None else chosen.capture_content
             recording.capture = begin(self.config, asked, endpoint, self.upload)
+        if self.config.estimate_usage and endpoint is not None:
+            from ._estimate import CallEstimate  # noqa: PLC0415 - only who estimates needs it
+
+            recording.estimate = CallEstimate(endpoint, op.request_model)
         _recording.begin(recording)
         if listeners.start:
             tell(listeners.start, op)
@@ -164,7 +168,12 @@ class Recorder:
         recording.http = None
         op.duration = now - op.started
         op.outcome = outcome
-        if error is not None or recording.accumulator is not None or op.error is not None:
+        if (
+            error is not None
+            or recording.accumulator is not None
+            or op.error is not None
+            or recording.estimate is not None
+        ):
             _settle(recording, op, error)
         content = None if recording.capture is None else self._content(recording, recording.capture)
         if listeners.finish:
@@ -259,6 +268,8 @@ def _settle(recording: Recording, op: Operation, error: BaseException | None) ->
         op.outcome = Outcome.FAILED
     if recording.accumulator is not None:
         recording.accumulator.finish()
+    if recording.estimate is not None and op.usage is None:
+        op.usage = recording.estimate.usage()
     stats = op.stream_stats
     if stats is not None:
         if recording.gaps is not None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from ._capture import Capture
+    from ._estimate import CallEstimate
     from ._recorder import Recorder
     from .providers._base import Accumulator, Endpoint
 
@@ -157,7 +158,9 @@ class Recording:
         "context",
         "ended",
         "endpoint",
+        "estimate",
         "gaps",
+        "hides",
         "http",
         "op",
         "parsed",
@@ -197,6 +200,10 @@ class Recording:
         self.sent = 0.0
         self.status: int | None = None
         self.propagate = False
+        self.hides = False
+        """The stream has a chunk that we asked for, and the application did not."""
+        self.estimate: CallEstimate | None = None
+        """Estimates the token counts, where the user asks for that and the provider gives none."""
         self.adopting = adopting
         """The SDK starts the span of this call itself, and `adopt` is told."""
         attributes = _attributes.start(op)
@@ -276,6 +283,8 @@ class Recording:
             tell(listeners.chunk, self.op, chunk, now)
         if self.capture is not None:
             self.capture.chunk(chunk)
+        if self.estimate is not None:
+            self.estimate.chunk(chunk)
 
     def response(self, body: object) -> None:
         """Read the facts of a response that was received whole; an odd one costs facts, not the span."""
@@ -286,6 +295,8 @@ class Recording:
                 _guard.caught(error)
             if self.capture is not None:
                 self.capture.response(body)
+            if self.estimate is not None:
+                self.estimate.response(body)
 
     def let_go(self) -> Outcome:
         """The outcome of a stream that nobody will read any more."""

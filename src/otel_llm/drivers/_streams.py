@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _guard
 from .._operation import Outcome
+from ..providers._base import fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from .._recording import Recording
 
-__all__ = ["AsyncEvents", "Events"]
+__all__ = ["AsyncEvents", "AsyncHidingEvents", "Events", "HidingEvents", "is_usage_alone"]
 
 
 @_guard.guarded
@@ -121,3 +122,29 @@ class AsyncEvents(_Watched):
         self._recording.reading = True
         await self._inner.aclose()
         _closed(self._recording)
+
+
+def is_usage_alone(chunk: Any) -> bool:
+    """Whether a chunk is the one that `include_usage` adds at the end: token counts and no choice."""
+    facts = fields(chunk)
+    return facts.get("choices") == [] and facts.get("usage") is not None
+
+
+class HidingEvents(Events):
+    """As `Events`, for a stream whose token counts we asked for: the chunk that brings them is ours."""
+
+    __slots__ = ()
+
+    def __next__(self) -> Any:
+        chunk = super().__next__()
+        return super().__next__() if is_usage_alone(chunk) else chunk
+
+
+class AsyncHidingEvents(AsyncEvents):
+    """As `HidingEvents`, for an async stream."""
+
+    __slots__ = ()
+
+    async def __anext__(self) -> Any:
+        chunk = await super().__anext__()
+        return await super().__anext__() if is_usage_alone(chunk) else chunk

@@ -10,6 +10,7 @@ seam                                       what it gives
 `BaseClient._build_request`                the moment an attempt is sent
 `BaseClient._should_retry`                 the status of an attempt that failed
 `BaseClient._calculate_retry_timeout`      the wait before the next attempt
+`Provider.key_seams`                       keys and tokens fetched anew
 
 Each is optional: one that an SDK's version lacks is skipped, and its facts are missing.
 All of it is on classes, so clients and bound methods from before `instrument()` are seen too.
@@ -30,11 +31,12 @@ from .. import _guard
 from .._operation import Attempt, Operation, Outcome
 from .._recording import Recording, current, free
 from ..providers._base import DICT, NOTHING
+from ..providers._hosts import USAGE_OPTION_HOSTS, USAGE_OPTION_PATHS
 from . import _headers
 from ._bodies import AsyncBody, Body, tie, tied
 from ._clients import Clients
 from ._native import NativeSpans
-from ._streams import AsyncEvents, Events
+from ._streams import AsyncEvents, AsyncHidingEvents, Events, HidingEvents
 from ._versions import notice
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ __all__ = ["StainlessDriver"]
 
 _log = logging.getLogger("otel_llm")
 _MAX_RAW = 1024 * 1024
+_ALWAYS = frozenset({"_base_client", "_streaming"})
+"""The modules whose seams every SDK of the family has."""
 
 
 class _Patch(NamedTuple):
@@ -132,6 +136,10 @@ class StainlessDriver:
                 ("Stream", "__stream__", self._stream),
                 ("AsyncStream", "__stream__", self._async_stream),
             ],
+            **{
+                module: [(owner, name, partial(self._refresh, source)) for owner, name, source in seams]
+                for module, seams in self.provider.key_seams.items()
+            },
         }
 
     @_guard.guarded
@@ -145,7 +153,8 @@ class StainlessDriver:
             cls = getattr(module, owner, None)
             original = cls.__dict__.get(name) if cls is not None else None
             if original is None:
-                missing.append(f"{owner}.{name}")
+                if short in _ALWAYS:
+                    missing.append(f"{owner}.{name}")
             elif not any(patch.wrapper is original for patch in self._patches):
                 self._patch(cls, name, original, wrapper)
         if short == "_base_client":
@@ -236,8 +245,14 @@ class StainlessDriver:
             return None
         if recording.capture is not None:
             recording.capture.request(body)
+        if recording.estimate is not None:
+            recording.estimate.request(body)
         if op.stream:
             recording.stream()
+            if recorder.config.stream_usage == "inject":
+                recording.hides = (
+                    _ask_for_usage(endpoint, answerer.label, known.answerer.known, options) or False
+                )
         recording.propagate = known.propagate
         if recorder.config.request_hook is not None:
             recorder.hook(recorder.config.request_hook, recording, options)
@@ -271,12 +286,22 @@ class StainlessDriver:
     def _stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
         recording = _watched(stream)
         events = wrapped(*args, **kwargs)
-        return events if recording is None else Events(events, recording)
+        if recording is None:
+            return events
+        return HidingEvents(events, recording) if recording.hides else Events(events, recording)
 
     def _async_stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
         recording = _watched(stream)
         events = wrapped(*args, **kwargs)
-        return events if recording is None else AsyncEvents(events, recording)
+        if recording is None:
+            return events
+        return AsyncHidingEvents(events, recording) if recording.hides else AsyncEvents(events, recording)
+
+    def _refresh(self, source: str, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        recording = current.get()
+        if recording is not None and getattr(client, source, None) is not None:
+            recording.recorder.own.refreshed(recording.op.provider)
+        return wrapped(*args, **kwargs)
 
     # Attempts.
 
@@ -312,6 +337,28 @@ def _asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
     elif isinstance(body, DICT):
         endpoint.request(op, body)
     return body
+
+
+@_guard.guarded
+def _ask_for_usage(endpoint: Endpoint, host: str, known: bool, options: Any) -> bool:  # noqa: FBT001
+    """Ask for the token counts of a stream that the application did not ask for, where the host takes that.
+
+    Not where the application reads the answer's lines or bytes itself: there the extra chunk could not be hidden.
+    """
+    body = options.json_data
+    headers = options.headers if isinstance(options.headers, DICT) else NOTHING
+    if (
+        endpoint.path not in USAGE_OPTION_PATHS
+        or not known
+        or host not in USAGE_OPTION_HOSTS
+        or not isinstance(body, DICT)
+        or "stream_options" in body
+        or "stream_options" in (options.extra_json or NOTHING)
+        or any(name.lower() == "x-stainless-raw-response" for name in headers)
+    ):
+        return False
+    options.json_data = {**body, "stream_options": {"include_usage": True}}
+    return True
 
 
 @_guard.guarded

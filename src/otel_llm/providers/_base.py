@@ -139,4 +139,7 @@ class Provider:
     """The newest release that the scenarios ran on."""
     flavour: str = "openai"
     """Whose wire format the endpoints are."""
-    notes: Mapping[str, str] = field(default_factory=dict[str, str])
+    key_seams: Mapping[str, tuple[tuple[str, str, str], ...]] = field(
+        default_factory=dict[str, "tuple[tuple[str, str, str], ...]"]
+    )
+    """By module: class, method that fetches a key, and the attribute without which it fetches none."""

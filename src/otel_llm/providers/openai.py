@@ -466,6 +466,16 @@ OPENAI = Provider(
     distribution="openai",
     endpoints=(CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, FETCH),
     hosts=("api.openai.com", ".api.openai.com"),
+    key_seams={
+        "_client": (
+            ("OpenAI", "_refresh_api_key", "_api_key_provider"),
+            ("AsyncOpenAI", "_refresh_api_key", "_api_key_provider"),
+        ),
+        "lib.azure": (
+            ("AzureOpenAI", "_get_azure_ad_token", "_azure_ad_token_provider"),
+            ("AsyncAzureOpenAI", "_get_azure_ad_token", "_azure_ad_token_provider"),
+        ),
+    },
     minimum="1.30.5",
     tested="3.52.0",
 )

@@ -57,7 +57,7 @@ _CALL = (
     Attribute(
         names.USAGE_SOURCE,
         "string",
-        when="token counts are known, or were looked for in vain",
+        when="streams, and wherever the counts are an estimate",
         brief="Where the token counts come from.",
         values=("provider", "estimate", "absent"),
         open=False,
