@@ -127,20 +127,17 @@ def test_the_window_is_what_brute_force_counts(
 ) -> None:
     """Calls that become known at any time after their end, asked in between and some time later."""
     world = World()
+    known = []
     for at, age, model, tokens in sorted(events):
         world.clock.now = max(START + at, world.clock.now)
         ended = max(world.clock.now - age, START)
+        known.append((int(ended), tokens))
         world.end(make_call(ended, ms=tokens + 1, output_tokens=tokens, request_model=model))
         if tokens % 3 == 0:
             world.data()
     world.clock.now += wait
     data = world.data()
     second = int(world.clock.now)
-    known = []
-    now = START
-    for at, age, _, tokens in sorted(events):
-        now = max(START + at, now)
-        known.append((int(max(now - age, START)), tokens))
     inside = [tokens for ended, tokens in known if second - WINDOW < ended <= second]
     assert data["overview"]["calls"] == len(inside)
     assert data["overview"]["output_tokens"] == sum(inside)
