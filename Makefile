@@ -53,7 +53,7 @@ docs: $(VENV)/.installed ## Write the generated pages
 
 lock: ## Resolve requirements.lock anew
 	$(UV) lock --quiet
-	$(UV) export --quiet --frozen --all-groups --no-emit-project --no-header --no-annotate --output-file requirements.lock
+	$(UV) export --quiet --frozen --group test --group lint --no-emit-project --no-header --no-annotate --output-file requirements.lock
 
 clean: ## Remove what was built
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -258,6 +259,12 @@ class Config:
         env=_OURS + "LIVE",
         parse=_text,
     )
+    live_token: str | None = _setting(
+        None,
+        "The token that the program's own live view asks for; without one it serves the loopback interface only.",
+        env=_OURS + "LIVE_TOKEN",
+        parse=_text,
+    )
     on_progress: Callable[[Any], None] | None = _setting(
         None, "A function that is given reports of running streams, in the background."
     )
@@ -314,3 +321,58 @@ def _from_environment(values: dict[str, Any], name: str, metadata: Mapping[str, 
         values[name] = metadata["parse"](text)
     except (ValueError, TypeError) as error:
         _log.warning("%s is ignored: %s", metadata["env"], error)
+
+
+def _default(value: Any) -> str:
+    if value is None or value == ():
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def page() -> str:
+    """The table of docs/configuration.md."""
+    lines = [
+        "# Configuration",
+        "",
+        "Each setting is a keyword of `LLMInstrumentor().instrument(...)` and, where its value can be written as text,"
+        " an environment variable; the keyword wins.",
+        "The standard `OTEL_*` variables do what they do everywhere:"
+        " exporters, sampling, resource, propagators, `OTEL_SDK_DISABLED`.",
+        "A value in the environment that cannot be used is ignored with a warning; a bad keyword raises.",
+        "",
+        "| keyword | environment variable | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for item in fields(Config):
+        variable = item.metadata["env"]
+        lines.append(
+            f"| `{item.name}` | {f'`{variable}`' if variable else ''} | {_default(item.default)} "
+            f"| {item.metadata['doc']} |"
+        )
+    lines += [
+        "",
+        "`tracer_provider`, `meter_provider` and `logger_provider` take OpenTelemetry providers;"
+        " without them the global ones are used, whether they are set before or after.",
+        "",
+        "## Switching off",
+        "",
+        "| what | how |",
+        "|---|---|",
+        "| one provider | `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=anthropic` (names as the SDKs', comma separated) |",
+        "| a block of code | `with suppress_instrumentation():` of OpenTelemetry,"
+        " or `with otel_llm.options(enabled=False):` |",
+        "| some calls | `filters=[lambda op: op.request_model != ...]` |",
+        "| everything | `OTEL_SDK_DISABLED=true`, or `LLMInstrumentor().uninstrument()` |",
+        "",
+        "## Per call",
+        "",
+        "`with otel_llm.options(...)` overrides `capture_content`, `on_progress`, `progress_interval` and"
+        " `capture_raw_chunks` for the calls inside it, through `await` and tasks.",
+        "`with otel_llm.session(conversation_id=..., user_id=..., **attributes)` names the conversation.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

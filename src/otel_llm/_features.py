@@ -69,5 +69,5 @@ def _live(recorder: Recorder) -> list[Callable[[], object]]:
         return []
     from .live.server import serve_setting  # noqa: PLC0415 - an extra of its own
 
-    server = serve_setting(recorder.config.live)
+    server = serve_setting(recorder.config.live, token=recorder.config.live_token)
     return [] if server is None else [server.stop]
