@@ -99,7 +99,7 @@ def test_the_users_own_settings_are_no_obstacle_and_a_backend_gets_it_too(sink: 
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.rstrip().endswith(f"sent to {sink.http_url}/")
+    assert done.stdout.rstrip().endswith(f"sent to {sink.http_url}")
     assert Counter(span.name for span in ours(sink)) == {
         "chat gpt-4o": 2,
         "chat gpt-4o-2023": 1,
@@ -127,6 +127,14 @@ def test_a_backend_that_is_not_there() -> None:
         len(re.findall(r"^not sent to http://127\.0\.0\.1:\d+/v1/\w+: .*refused", done.stdout, re.MULTILINE))
         == 3
     )
+
+
+def test_a_backend_that_speaks_grpc(sink: OtlpSink) -> None:
+    done = _demo("--otlp", sink.grpc_url)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.count("not sent to") == 3
+    assert sink.exports == []
 
 
 def test_the_live_view_of_the_demo_stays_until_it_is_interrupted(sink: OtlpSink) -> None:
@@ -175,5 +183,6 @@ def test_the_command_itself() -> None:
     assert all(f"  {command}  " in out for command in ("demo", "live", "doctor"))
     assert said()[0] == 2
     assert said("nothing")[0] == 2
+    assert said("demo", "--otlp", "localhost:4318")[0] == 2
     code, out, _ = said("demo", "--help")
     assert (code, "--otlp URL" in out) == (0, True)

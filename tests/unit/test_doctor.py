@@ -305,7 +305,8 @@ class TestSdks:
         assert found["openai"]["seams"]["SyncAPIClient.request"] is True
         assert all(found["openai"]["seams"].values())
         assert found["openai"]["paths"][0] == "/v1/chat/completions"
-        assert f"openai {openai.__version__} is instrumented, all 9 seams." in [
+        count = len(found["openai"]["seams"])
+        assert f"openai {openai.__version__} is instrumented, all {count} seams." in [
             finding.text for finding in section.findings if finding.level == "ok"
         ]
 

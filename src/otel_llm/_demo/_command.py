@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..testing import FakeProvider
 from ._answers import Answers
@@ -43,11 +44,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--otlp",
         metavar="URL",
+        type=_url,
         help="send the telemetry to this backend too, by OTLP/HTTP: http://localhost:4318 for instance; "
         "headers are taken from OTEL_EXPORTER_OTLP_HEADERS",
     )
     parser.add_argument(
-        "--live", action="store_true", help="show it in the live view, and go on until interrupted"
+        "--live",
+        action="store_true",
+        help="show it in the live view, with what is said, and go on until interrupted",
     )
     parser.add_argument(
         "--port", type=int, default=8000, help="of the live view (default 8000; 0: a free one)"
@@ -62,6 +66,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"otel-llm demo: {error}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError("expected http://host:port or https://host:port")
+    return text.rstrip("/")
 
 
 def _require(modules: Sequence[str]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import os
 import threading
-import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class Receiver:
         self.logs: list[LogRecord] = []
         self.failures: list[str] = []
         """What the backend answered when it did not take something, each text once."""
-        self._forward = forward.rstrip("/") if forward is not None else None
+        self._forward = forward
         self._headers = dict(headers or {})
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -144,7 +144,7 @@ class Receiver:
         request = urllib.request.Request(url, body, headers)  # noqa: S310 - a URL of the user's
         try:
             urllib.request.urlopen(request, timeout=_TIMEOUT).close()  # noqa: S310
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException) as error:
             failure = f"{url}: {getattr(error, 'reason', None) or error}"
             with self._lock:
                 if failure not in self.failures:
