@@ -21,13 +21,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
 
-from .. import _guard
+from .. import _dispatch, _guard
 from .._operation import Attempt, Operation, Outcome
 from .._recording import Recording, current, free
 from ..providers._base import DICT, NOTHING
@@ -40,7 +42,7 @@ from ._streams import AsyncEvents, AsyncHidingEvents, Events, HidingEvents
 from ._versions import notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .._recorder import Recorder
     from ..providers._base import Endpoint, Provider
@@ -58,6 +60,31 @@ class _Patch(NamedTuple):
     name: str
     original: Any
     wrapper: Any
+
+
+_meanwhile: ContextVar[Recording | None] = ContextVar("otel_llm_meanwhile", default=None)
+"""The recording during whose call another request is made, by a middleware for instance: none of its business."""
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Keep a request that is not recorded from the call that is being recorded around it, if there is one."""
+    outer = current.get()
+    if outer is None:
+        yield
+        return
+    token = _meanwhile.set(outer)
+    try:
+        yield
+    finally:
+        if not isinstance(sys.exception(), GeneratorExit):  # a coroutine that is thrown away, in a foreign context
+            _meanwhile.reset(token)
+
+
+def _own() -> Recording | None:
+    """The recording that the request under way belongs to."""
+    recording = current.get()
+    return None if recording is None or recording is _meanwhile.get() else recording
 
 
 class StainlessDriver:
@@ -190,7 +217,8 @@ class StainlessDriver:
     def _request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = self._begin(client, args, kwargs)
         if recording is None:
-            return wrapped(*args, **kwargs)
+            with _aside():
+                return wrapped(*args, **kwargs)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
@@ -202,7 +230,8 @@ class StainlessDriver:
     async def _async_request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = self._begin(client, args, kwargs)
         if recording is None:
-            return await wrapped(*args, **kwargs)
+            with _aside():
+                return await wrapped(*args, **kwargs)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
@@ -262,7 +291,7 @@ class StainlessDriver:
     # The HTTP response of a call.
 
     def _process_response(self, body: type, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
-        recording = current.get()
+        recording = _own()
         if recording is not None:
             self._bind(recording, body, kwargs)
         return wrapped(*args, **kwargs)
@@ -298,29 +327,30 @@ class StainlessDriver:
         return AsyncHidingEvents(events, recording) if recording.hides else AsyncEvents(events, recording)
 
     def _refresh(self, source: str, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
-        recording = current.get()
+        recording = _own()
         if recording is not None and getattr(client, source, None) is not None:
             recording.recorder.own.refreshed(recording.op.provider)
+            _dispatch.refreshed(recording.op.provider)
         return wrapped(*args, **kwargs)
 
     # Attempts.
 
     def _build_request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         request = wrapped(*args, **kwargs)
-        recording = current.get()
+        recording = _own()
         if recording is not None:
             _sending(recording, request, args, kwargs)
         return request
 
     def _should_retry(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
-        recording = current.get()
+        recording = _own()
         if recording is not None:
             _refused(recording, args[0] if args else kwargs.get("response"))
         return wrapped(*args, **kwargs)
 
     def _calculate_retry_timeout(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         wait = wrapped(*args, **kwargs)
-        recording = current.get()
+        recording = _own()
         if recording is not None:
             _retrying(recording, wait)
         return wait
