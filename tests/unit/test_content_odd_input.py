@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from otel_llm._content import render, settle
 from otel_llm._operation import Content
 from otel_llm._plain import omitted, parse, plain, record
-from otel_llm.providers import _anthropic_content, _openai_content, _responses_content
+from otel_llm.providers import _anthropic_content, _openai_content, _openai_parts, _responses_content
 from support.content import conforms
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ _json = st.recursive(
 )
 _typed = st.sampled_from(
     [
-        *_openai_content._PARTS,
+        *_openai_parts.PARTS,
         *_anthropic_content._BLOCKS,
         *_responses_content._ITEMS,
         "message",

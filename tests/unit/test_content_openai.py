@@ -9,6 +9,7 @@ import pytest
 
 from otel_llm._operation import Content
 from otel_llm.providers import _openai_content as content
+from otel_llm.providers._openai_parts import tool_definitions
 from support.content import conforms, openai
 
 PNG = base64.b64encode(b"\x89PNG....").decode()
@@ -146,7 +147,7 @@ def test_a_response_given_back_as_the_sdk_made_it() -> None:
 
 
 def test_tool_definitions_hold_no_credentials() -> None:
-    tools = content.tool_definitions(
+    tools = tool_definitions(
         [
             {
                 "type": "function",

@@ -6,12 +6,12 @@ A reason that is not in these tables is recorded as the provider gave it: `FINIS
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ANTHROPIC", "OPENAI", "RESPONSES", "of_response"]
+__all__ = ["ANTHROPIC", "CLIENT_TOOLS", "OPENAI", "RESPONSES", "called_tool", "of_response"]
 
 OPENAI: Final[Mapping[str, str]] = {
     "stop": "stop",
@@ -40,6 +40,24 @@ RESPONSES: Final[Mapping[str, str]] = {
     "content_filter": "content_filter",
 }
 """`incomplete_details.reason` of a Response."""
+
+
+CLIENT_TOOLS: Final[Mapping[str, str]] = {
+    "computer_call": "computer",
+    "local_shell_call": "local_shell",
+    "shell_call": "shell",
+    "apply_patch_call": "apply_patch",
+}
+"""Items of a Response that ask for a built-in tool which the application runs, and the tools' names."""
+
+
+def called_tool(item: Mapping[str, Any]) -> str | None:
+    """The tool that an item of a Response asks the application to run; None for any other item."""
+    kind = item.get("type")
+    if not isinstance(kind, str):
+        return None
+    name = item.get("name") if kind in ("function_call", "custom_tool_call") else CLIENT_TOOLS.get(kind)
+    return name if isinstance(name, str) else None
 
 
 def of_response(status: str | None, incomplete: object, *, called: bool) -> str | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .._operation import Content
 from .._plain import blob, is_list, parse, plain, record
 from ._base import NOTHING, fields, whole, words
-from ._finish import of_response
-from ._openai_content import messages, parts, tool_definitions
+from ._finish import CLIENT_TOOLS, of_response
+from ._openai_content import messages
+from ._openai_parts import parts, tool_definitions
 from ._parts import (
     Part,
     generic,
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ResponseOutput", "response_output", "responses"]
 
-_CLIENT = {
-    "computer_call": "computer",
-    "local_shell_call": "local_shell",
-    "shell_call": "shell",
-    "apply_patch_call": "apply_patch",
-}
-"""Built-in tools that the application runs, and their names."""
 _SERVER = frozenset(
     {
         "web_search_call",
@@ -64,7 +58,7 @@ def _function(item: Mapping[str, Any]) -> list[Part]:
 
 def _client(item: Mapping[str, Any]) -> list[Part]:
     details = {key: value for key, value in item.items() if key not in _ENVELOPE}
-    return [tool_call(item.get("call_id"), _CLIENT[item["type"]], details)]
+    return [tool_call(item.get("call_id"), CLIENT_TOOLS[item["type"]], details)]
 
 
 def _answer(item: Mapping[str, Any]) -> list[Part]:
@@ -109,7 +103,7 @@ _ITEMS: Mapping[str, Callable[[Mapping[str, Any]], list[Part]]] = {
     "function_call": _function,
     "custom_tool_call": _function,
     "reasoning": _thoughts,
-    **dict.fromkeys(_CLIENT, _client),
+    **dict.fromkeys(CLIENT_TOOLS, _client),
     **dict.fromkeys(_SERVER, _server),
 }
 """Items of the model."""
