@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -133,7 +134,8 @@ class _Unparsed:
         if recording.parsed:
             return
         if not self._sse and self._collected:
-            recording.response(json.loads(b"".join(self._collected)))
+            with suppress(ValueError):  # no JSON, as Bedrock's streams: it came, and has no facts
+                recording.response(json.loads(b"".join(self._collected)))
         recording.end(Outcome.COMPLETED)
 
 

@@ -93,7 +93,8 @@ class Clients:
         port = getattr(url, "port", None)
         if port is None and host is not None:
             port = 80 if getattr(url, "scheme", "https") == "http" else 443
-        classes = [cls.__name__ for cls in type(client).__mro__]
+        platform = getattr(getattr(client, "_provider_runtime", None), "name", None)  # OpenAI(provider=...)
+        classes = [str(platform), *(cls.__name__ for cls in type(client).__mro__)]
         config = recorder.config
         answerer = identify(self._provider, host, classes, config.providers)
         return Client(

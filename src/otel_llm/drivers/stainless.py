@@ -298,11 +298,6 @@ class StainlessDriver:
 
     @_guard.guarded
     def _bind(self, recording: Recording, body: type, kwargs: Any) -> None:
-        options = kwargs["options"]
-        if recording.endpoint is None or recording.endpoint is not self._endpoint(
-            options.method, options.url
-        ):
-            return  # another request that the SDK makes meanwhile, for a token for instance
         response = kwargs["response"]
         recording.http = response
         _headers.read(recording.op, response.headers.raw, response.status_code)

@@ -85,6 +85,8 @@ _CLASSES: Mapping[str, str] = {
     "AnthropicVertex": "gcp.vertex_ai",
     "AnthropicFoundry": "azure.ai.inference",
     "AzureOpenAI": "azure.ai.openai",
+    "bedrock": "aws.bedrock",  # OpenAI(provider=bedrock())
+    "vertex": "gcp.vertex_ai",
 }
 """Clients of a platform, whatever their base URL says; the async ones have `Async` before it."""
 

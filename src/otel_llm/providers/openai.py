@@ -266,9 +266,9 @@ class ChatStream:
 
     def _first(self, data: Mapping[str, Any]) -> None:
         op = self.op
-        op.response_id = words(data.get("id"))
-        op.response_model = words(data.get("model"))
-        self._fresh = False
+        op.response_id = words(data.get("id")) or None
+        op.response_model = words(data.get("model")) or None
+        self._fresh = not op.response_id  # Azure begins with a chunk that has neither
 
     def _finished(self, facts: Mapping[str, Any]) -> None:
         reason = facts["finish_reason"]
