@@ -131,6 +131,7 @@ def _error(error: ErrorInfo, attributes: dict[str, Any]) -> None:
 def _attempts(op: Operation, attributes: dict[str, Any]) -> None:
     attributes[names.REQUEST_ATTEMPTS] = op.attempt_count
     attributes[names.ATTEMPT_STATUSES] = [attempt.status or 0 for attempt in op.attempts]
+    attributes[names.ATTEMPT_ERRORS] = [attempt.error or str(attempt.status) for attempt in op.attempts]
     attributes[names.ATTEMPT_DURATIONS] = [attempt.duration for attempt in op.attempts]
     attributes[names.ATTEMPT_DELAYS] = [attempt.wait for attempt in op.attempts]
     attributes[names.RETRY_DELAY] = sum(attempt.wait for attempt in op.attempts)
@@ -147,7 +148,7 @@ def description(error: ErrorInfo) -> str:
 def exception(error: ErrorInfo) -> dict[str, Any]:
     """The attributes of the exception event."""
     attributes: dict[str, Any] = {names.EXCEPTION_TYPE: error.exception, names.ERROR_TYPE: error.type}
-    if error.message is not None:
+    if error.message:
         attributes[names.EXCEPTION_MESSAGE] = error.message
     if error.stacktrace is not None:
         attributes[names.EXCEPTION_STACKTRACE] = error.stacktrace
@@ -222,6 +223,11 @@ def answered(op: Operation, common: dict[str, Any]) -> dict[str, Any]:
     return common
 
 
+def low(error: str) -> str:
+    """An `error.type` for metrics: as it is, as long as there are few of them."""
+    return error if error in _errors.known else _errors.add(error)
+
+
 def ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
     """The attributes of the duration: how the call ended as well."""
     attributes = answered.copy()
@@ -233,6 +239,5 @@ def ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
         attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = op.server.service_tier
     attributes[names.OUTCOME] = str(op.outcome)
     if op.error is not None:
-        error = op.error.type
-        attributes[names.ERROR_TYPE] = error if error in _errors.known else _errors.add(error)
+        attributes[names.ERROR_TYPE] = low(op.error.type)
     return attributes

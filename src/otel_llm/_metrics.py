@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import MeterProvider, Observation
 
+from ._attributes import low
 from ._recording import drain, open_recordings
 from .semconv import names, own
 from .semconv._types import NO_SPAN
@@ -81,7 +82,7 @@ class OwnMetrics:
 
     def retried(self, attempt: Attempt, common: dict[str, Any], context: Context) -> None:
         """An attempt failed and another one follows."""
-        attributes = {**common, names.ERROR_TYPE: attempt.error} if attempt.error else common
+        attributes = {**common, names.ERROR_TYPE: low(attempt.error)} if attempt.error else common
         self._delay(attempt.wait, attributes, context)
         self._attempts(1, {**attributes, names.ATTEMPT_OUTCOME: "retried"}, context)
         if attempt.status == 429:  # noqa: PLR2004 - Too Many Requests
@@ -102,7 +103,7 @@ class OwnMetrics:
         """Record what was out of the ordinary about a call; `common` has neither outcome nor error."""
         error = op.error
         if error is not None:
-            failed = {**common, names.ERROR_TYPE: error.type}
+            failed = {**common, names.ERROR_TYPE: low(error.type)}
             more = {names.ERROR_CATEGORY: error.category, names.ERROR_RETRYABLE: error.retryable}
             self._errors(1, {**failed, **more}, context)
             if error.status == 429:  # noqa: PLR2004 - Too Many Requests
@@ -127,7 +128,7 @@ class OwnMetrics:
 
     def _stream(self, op: Operation, stats: StreamStats, common: dict[str, Any], context: Context) -> None:
         ended = {**common, names.OUTCOME: str(op.outcome)}
-        self._streams(1, {**ended, names.ERROR_TYPE: op.error.type} if op.error else ended, context)
+        self._streams(1, {**ended, names.ERROR_TYPE: low(op.error.type)} if op.error else ended, context)
         if stats.token_rate is not None:
             self._token_rate(stats.token_rate, ended, context)
 

@@ -176,7 +176,7 @@ class StreamStats:
     last_chunk: float | None = None
     """From issuing the request to the newest chunk; on the clock of `time.perf_counter` while the stream runs."""
     token_rate: float | None = None
-    """Output tokens per second from the first chunk to the last, where the tokens are known."""
+    """Output tokens per second from the first chunk to the last, of a stream that completed."""
     gap_p50: float | None = None
     gap_p99: float | None = None
     gap_max: float | None = None
@@ -188,7 +188,7 @@ class StreamStats:
         self.last_chunk -= op.started
         seconds = self.last_chunk - self.first_chunk
         output = op.usage.output if op.usage is not None else None
-        if output and seconds > 0:
+        if output and seconds > 0 and op.outcome is Outcome.COMPLETED:
             self.token_rate = output / seconds
 
 
@@ -207,6 +207,16 @@ class Content:
 
 
 _numbers = itertools.count(1)
+_process = f"{os.getpid():x}"
+
+
+def _forked() -> None:
+    """The ids of a child process are its own."""
+    global _process  # noqa: PLW0603
+    _process = f"{os.getpid():x}"
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @dataclass(slots=True)
@@ -266,7 +276,7 @@ class Operation:
     @property
     def id(self) -> str:
         """Unique among all processes of a host: the same in start, stop and exception."""
-        return f"{os.getpid():x}-{self.number:x}"
+        return f"{_process}-{self.number:x}"
 
     @property
     def attempt_count(self) -> int:

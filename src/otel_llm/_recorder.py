@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.propagate import inject
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 
 from . import _attributes, _guard, _recording, semconv
 from ._failure import describe
@@ -78,6 +85,7 @@ class Recorder:
         self.logger.emit(
             LogRecord(
                 timestamp=time_ns(),
+                context=_of(crossing.operation),
                 severity_number=SeverityNumber.WARN,
                 severity_text="WARN",
                 attributes=_attributes.budget(crossing),
@@ -276,6 +284,12 @@ def _settle(recording: Recording, op: Operation, error: BaseException | None) ->
             recording.recorder.flush(recording)
             recording.gaps.settle(stats)
         stats.settle(op)
+
+
+def _of(op: Operation) -> Context:
+    """A context in which the span of an ended call is current, for what is said about it afterwards."""
+    ended = SpanContext(op.trace_id, op.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(ended))
 
 
 def _completion_hook(config: Config) -> Callable[[Content, Any], Content] | None:

@@ -334,7 +334,10 @@ class StainlessDriver:
         request = wrapped(*args, **kwargs)
         recording = _own()
         if recording is not None:
-            _sending(recording, request, args, kwargs)
+            recording.sent = perf_counter()
+            recording.status = None
+            if recording.propagate:
+                _propagate(recording, request)
         return request
 
     def _should_retry(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
@@ -393,12 +396,9 @@ def _watched(stream: Any) -> Recording | None:
 
 
 @_guard.guarded
-def _sending(recording: Recording, request: Any, args: Any, kwargs: Any) -> None:
-    """An attempt is about to be sent."""
-    recording.sent = perf_counter()
-    recording.status = None
-    if recording.propagate:
-        recording.recorder.inject(recording, request.headers)
+def _propagate(recording: Recording, request: Any) -> None:
+    """Send the span's context with an attempt, to a host that the user allowed."""
+    recording.recorder.inject(recording, request.headers)
 
 
 @_guard.guarded
@@ -412,7 +412,9 @@ def _refused(recording: Recording, response: Any) -> None:
 def _retrying(recording: Recording, wait: float) -> None:
     """The SDK will wait and send again."""
     number = len(recording.op.attempts) + 1
-    attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait))
+    broken = sys.exception() if recording.status is None else None
+    error = None if broken is None else type(broken).__name__
+    attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait), error)
     recording.recorder.retried(recording, attempt)
 
 
