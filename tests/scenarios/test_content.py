@@ -406,79 +406,136 @@ def _everything_exported(telemetry: Any) -> str:
     )
 
 
-def _speak(client: Any, sdk: str, *, stream: bool) -> None:
-    """A call with the canary wherever an application can put content."""
-    extra = {"extra_headers": {"X-CANARY": "CANARY"}, "extra_body": {"unknown_field": "CANARY"}}
-    if sdk == "anthropic":
-        answer = client.messages.create(
-            model="claude-test-1",
-            max_tokens=9,
-            system="CANARY",
-            messages=[
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "text", "text": "CANARY"},
-                        {
-                            "type": "document",
-                            "title": "CANARY.txt",
-                            "source": {"type": "text", "media_type": "text/plain", "data": "CANARY"},
-                        },
-                    ],
-                },
-                {
-                    "role": "assistant",
-                    "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": "CANARY"}}],
-                },
-                {
-                    "role": "user",
-                    "content": [{"type": "tool_result", "tool_use_id": "t", "content": "CANARY"}],
-                },
-            ],
-            tools=[
-                {"name": "f", "description": "CANARY", "input_schema": {"type": "object", "title": "CANARY"}}
-            ],
-            metadata={"user_id": "CANARY"},
-            stream=stream,
-            **extra,
-        )
-    else:
-        answer = client.chat.completions.create(
-            model="gpt-4o",
-            messages=[
-                {"role": "system", "content": "CANARY"},
-                {
-                    "role": "user",
-                    "name": "CANARY",
-                    "content": [
-                        {"type": "text", "text": "CANARY"},
-                        {"type": "image_url", "image_url": {"url": "https://example.org/CANARY.png"}},
-                        {
-                            "type": "file",
-                            "file": {"filename": "CANARY.pdf", "file_data": "data:text/plain,CANARY"},
-                        },
-                    ],
-                },
-                {
-                    "role": "assistant",
-                    "tool_calls": [
-                        {
-                            "id": "c",
-                            "type": "function",
-                            "function": {"name": "f", "arguments": '{"a": "CANARY"}'},
-                        }
-                    ],
-                },
-                {"role": "tool", "tool_call_id": "c", "content": "CANARY"},
-            ],
-            tools=[
-                {"type": "function", "function": {"name": "f", "description": "CANARY", "parameters": {}}}
-            ],
-            user="CANARY",
-            metadata={"who": "CANARY"},
-            stream=stream,
-            **extra,
-        )
+EXTRA = {"extra_headers": {"X-CANARY": "CANARY"}, "extra_body": {"unknown_field": "CANARY"}}
+
+
+def _messages(client: Any, stream: bool) -> Any:
+    return client.messages.create(
+        model="claude-test-1",
+        max_tokens=9,
+        system="CANARY",
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "CANARY"},
+                    {
+                        "type": "document",
+                        "title": "CANARY.txt",
+                        "source": {"type": "text", "media_type": "text/plain", "data": "CANARY"},
+                    },
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": "CANARY"}}],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "t", "content": "CANARY"}],
+            },
+        ],
+        tools=[{"name": "f", "description": "CANARY", "input_schema": {"type": "object", "title": "CANARY"}}],
+        metadata={"user_id": "CANARY"},
+        stream=stream,
+        **EXTRA,
+    )
+
+
+def _chat(client: Any, stream: bool) -> Any:
+    return client.chat.completions.create(
+        model="gpt-4o",
+        messages=[
+            {"role": "system", "content": "CANARY"},
+            {
+                "role": "user",
+                "name": "CANARY",
+                "content": [
+                    {"type": "text", "text": "CANARY"},
+                    {"type": "image_url", "image_url": {"url": "https://example.org/CANARY.png"}},
+                    {
+                        "type": "file",
+                        "file": {"filename": "CANARY.pdf", "file_data": "data:text/plain,CANARY"},
+                    },
+                ],
+            },
+            {
+                "role": "assistant",
+                "tool_calls": [
+                    {
+                        "id": "c",
+                        "type": "function",
+                        "function": {"name": "f", "arguments": '{"a": "CANARY"}'},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": "c", "content": "CANARY"},
+        ],
+        tools=[{"type": "function", "function": {"name": "f", "description": "CANARY", "parameters": {}}}],
+        user="CANARY",
+        metadata={"who": "CANARY"},
+        stream=stream,
+        **EXTRA,
+    )
+
+
+def _responses(client: Any, stream: bool) -> Any:
+    return client.responses.create(
+        model="gpt-4o",
+        instructions="CANARY",
+        input=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "CANARY"},
+                    {"type": "input_image", "detail": "auto", "image_url": "https://example.org/CANARY.png"},
+                    {"type": "input_file", "filename": "CANARY.pdf", "file_data": "data:text/plain,CANARY"},
+                ],
+            },
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a": "CANARY"}'},
+            {"type": "function_call_output", "call_id": "c", "output": "CANARY"},
+        ],
+        tools=[
+            {"type": "function", "name": "f", "description": "CANARY", "parameters": {}, "strict": None},
+            {
+                "type": "mcp",
+                "server_label": "crm",
+                "server_url": "https://CANARY",
+                "authorization": "sk-CANARY",
+            },
+        ],
+        user="CANARY",
+        safety_identifier="CANARY",
+        prompt_cache_key="CANARY",
+        metadata={"who": "CANARY"},
+        stream=stream,
+        **EXTRA,
+    )
+
+
+def _completions(client: Any, stream: bool) -> Any:
+    return client.completions.create(
+        model="gpt-3.5-turbo-instruct",
+        prompt=["CANARY"],
+        suffix="CANARY",
+        user="CANARY",
+        stream=stream,
+        **EXTRA,
+    )
+
+
+SPEAKERS = {
+    "chat": ("openai", _chat),
+    "responses": ("openai", _responses),
+    "completions": ("openai", _completions),
+    "messages": ("anthropic", _messages),
+}
+"""Per API its SDK, and a call with the canary wherever an application can put content."""
+
+
+def _speak(make: Callable[..., Any], api: str, *, stream: bool, **options: Any) -> None:
+    sdk, speak = SPEAKERS[api]
+    answer = speak(make(sdk, **options), stream)
     if stream:
         list(answer)
 
@@ -495,7 +552,7 @@ ECHO = Reply.error(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+@pytest.mark.parametrize("api", SPEAKERS)
 class TestCanary:
     """The canary stands in every place that holds content; where it may not be, it is nowhere."""
 
@@ -516,7 +573,7 @@ class TestCanary:
         make: Callable[..., Any],
         server: FakeProvider,
         caplog: pytest.LogCaptureFixture,
-        sdk: str,
+        api: str,
         stream: bool,
         settings: Mapping[str, Any],
         reply: Reply,
@@ -525,7 +582,7 @@ class TestCanary:
         failure = "CANARY"
         with _everything_heard(caplog) as heard, instrumented(**settings) as telemetry:
             try:
-                _speak(make(sdk), sdk, stream=stream)
+                _speak(make, api, stream=stream)
             except Exception as error:
                 failure = str(error)
             telemetry.span()
@@ -539,18 +596,20 @@ class TestCanary:
         make: Callable[..., Any],
         server: FakeProvider,
         caplog: pytest.LogCaptureFixture,
-        sdk: str,
+        api: str,
         stream: bool,
     ) -> None:
         """Or the tests above would prove nothing."""
         server.reply(SAID)
         with _everything_heard(caplog) as heard, instrumented(capture_content="span_and_event") as telemetry:
-            _speak(make(sdk), sdk, stream=stream)
+            _speak(make, api, stream=stream)
             content = on_span(telemetry.span())
             (event,) = details(telemetry)
             assert on_event(event) == content
         assert all("CANARY" in json.dumps(value) for value in content.values())
-        assert content.keys() >= {"input", "output", "tools"}
+        assert content.keys() >= (
+            {"input", "output"} if api == "completions" else {"input", "output", "tools"}
+        )
         assert "CANARY" in "\n".join(heard)
 
     def test_a_key_that_the_provider_echoes_is_nowhere_even_with_capture_on(
@@ -558,18 +617,20 @@ class TestCanary:
         make: Callable[..., Any],
         server: FakeProvider,
         caplog: pytest.LogCaptureFixture,
-        sdk: str,
+        api: str,
         stream: bool,
     ) -> None:
         server.reply(
             Reply.error(401, message="Incorrect API key provided: sk-CANARY. hunter2hunter2 is no key.")
         )
         headers = (
-            {"Authorization": "Bearer hunter2hunter2"} if sdk == "openai" else {"X-Api-Key": "hunter2hunter2"}
+            {"Authorization": "Bearer hunter2hunter2"}
+            if SPEAKERS[api][0] == "openai"
+            else {"X-Api-Key": "hunter2hunter2"}
         )
         with _everything_heard(caplog) as heard, instrumented(capture_content="span_and_event") as telemetry:
             with pytest.raises(Exception, match="hunter2hunter2"):
-                _speak(make(sdk, default_headers=headers), sdk, stream=stream)
+                _speak(make, api, stream=stream, default_headers=headers)
             exported = _everything_exported(telemetry)
             described = telemetry.span().status.description
         everything = exported + "\n".join(heard)

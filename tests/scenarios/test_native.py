@@ -56,6 +56,16 @@ class TestSpans:
         assert spans[0].attributes["gen_ai.usage.input_tokens"] == 12
         assert spans[0].attributes["otel_llm.outcome"] == "completed"
 
+    def test_content_is_on_the_span_that_is_recorded_to(
+        self, mode: str, server: Any, make: Callable[..., Any]
+    ) -> None:
+        with instrumented(anthropic_native=mode, capture_content="span_only") as telemetry:
+            _client(telemetry, make).messages.create(**MESSAGE)
+            asked = [span.attributes.get("gen_ai.input.messages") for span in telemetry.spans()]
+        assert [each for each in asked if each] == [
+            '[{"role":"user","parts":[{"type":"text","content":"MY-PROMPT"}]}]'
+        ]
+
     @pytest.mark.parametrize("how", ["read", "closed"])
     def test_of_a_stream(
         self, how: str, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
