@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["blob", "from_url", "is_list", "is_object", "modality_of", "omitted", "parse", "plain", "record"]
+__all__ = [
+    "blob",
+    "from_url",
+    "is_list",
+    "is_object",
+    "known",
+    "modality_of",
+    "omitted",
+    "parse",
+    "plain",
+    "record",
+]
 
 _MAX_DEPTH = 48
 _NESTED = "a cycle, or nested too deeply"
@@ -100,6 +111,21 @@ def record(value: Any) -> Mapping[str, Any]:
     return {
         key: item for key, item in ({**declared, **extra} if extra else declared).items() if item is not None
     }
+
+
+def known(value: Any) -> Mapping[str, Any]:
+    """The fields of a dict or an object, with those of a model that the SDK's version does not declare.
+
+    Cheaper than `record`: fields that are not set are left in.
+    """
+    if is_object(value):
+        return value
+    facts: dict[str, Any] | None = getattr(value, "__dict__", None)
+    if not facts:
+        return _NONE
+    is_model = hasattr(value.__class__, "__pydantic_extra__")  # asking others might run code of theirs
+    extra: Any = getattr(value, "__pydantic_extra__", None) if is_model else None
+    return {**facts, **extra} if extra else facts
 
 
 def plain(value: Any, _path: tuple[int, ...] = ()) -> Any:

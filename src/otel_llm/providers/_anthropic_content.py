@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._operation import Content
-from .._plain import blob, from_url, is_list, omitted, parse, plain, record
-from ._base import fields, whole, words
+from .._plain import blob, from_url, is_list, known, omitted, parse, plain, record
+from ._base import whole, words
 from ._finish import ANTHROPIC as FINISH
 from ._parts import (
     Part,
@@ -47,7 +47,7 @@ def _text(block: Mapping[str, Any]) -> Part:
 def _media(block: Mapping[str, Any]) -> Part:
     """An image or a document: inline, by URL, an uploaded file; a document also as text or as blocks."""
     modality = "image" if block["type"] == "image" else "document"
-    source = fields(block.get("source"))
+    source = known(block.get("source"))
     kind = source.get("type")
     if kind == "base64":
         read = blob(source.get("data"), words(source.get("media_type")), modality)
@@ -101,7 +101,7 @@ _BLOCKS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
 
 
 def _block(value: Any) -> Part:
-    block = fields(value)
+    block = known(value)
     kind = block.get("type")
     if not isinstance(kind, str):
         return text(value) if isinstance(value, str) else unread(value)
@@ -128,7 +128,7 @@ def _history(value: Any) -> list[dict[str, Any]]:
         return [message("user", [unread(value)])]
     read: list[dict[str, Any]] = []
     for item in value:
-        facts: Mapping[str, Any] = item if item.__class__ is dict else fields(item)  # the one hot loop
+        facts: Mapping[str, Any] = item if item.__class__ is dict else known(item)  # the one hot loop
         role = facts.get("role")
         content = facts.get("content")
         if type(content) is str and type(role) is str:
@@ -143,7 +143,7 @@ def _history(value: Any) -> list[dict[str, Any]]:
 def _role(role: str, content: Any) -> str:
     """A user's message of nothing but tool results has the role `tool` in the conventions."""
     results = (
-        is_list(content) and content and all(fields(block).get("type") == "tool_result" for block in content)
+        is_list(content) and content and all(known(block).get("type") == "tool_result" for block in content)
     )
     return "tool" if results else role
 
@@ -156,7 +156,7 @@ def _definitions(tools: Any) -> list[dict[str, Any]] | None:
         return [{"type": "omitted", "name": "", "reason": type(tools).__qualname__}]
     read: list[dict[str, Any]] = []
     for tool in tools:
-        facts = fields(tool)
+        facts = known(tool)
         kind = words(facts.get("type")) or "custom"
         definition: dict[str, Any] = {"type": "function" if kind == "custom" else kind}
         definition["name"] = words(facts.get("name")) or words(facts.get("mcp_server_name")) or kind
@@ -181,7 +181,7 @@ def messages(body: Mapping[str, Any]) -> Content:
 
 def message_output(body: Any) -> list[dict[str, Any]]:
     """The output of a message: one, of its blocks in their order."""
-    facts = fields(body)
+    facts = known(body)
     return [_ended(facts, _blocks(facts.get("content")))]
 
 
@@ -217,10 +217,10 @@ class MessageOutput:
 
     def add(self, chunk: Any) -> None:
         """Take in an event."""
-        event = fields(chunk)
+        event = known(chunk)
         kind = words(event.get("type"))
         if kind == "content_block_delta":
-            delta = fields(event.get("delta"))
+            delta = known(event.get("delta"))
             entry = _PIECES.get(words(delta.get("type")) or "")
             piece = delta.get(entry[0]) if entry is not None else None
             if entry is not None and isinstance(piece, str):
@@ -228,9 +228,9 @@ class MessageOutput:
         elif kind == "content_block_start":
             self._blocks[whole(event.get("index")) or 0] = dict(record(event.get("content_block")))
         elif kind == "message_start":
-            self._facts = {"role": fields(event.get("message")).get("role")}
+            self._facts = {"role": known(event.get("message")).get("role")}
         elif kind == "message_delta":
-            reason = fields(event.get("delta")).get("stop_reason")
+            reason = known(event.get("delta")).get("stop_reason")
             if reason is not None:
                 self._facts["stop_reason"] = reason
 
@@ -255,7 +255,7 @@ def prompt(body: Mapping[str, Any]) -> Content:
 
 def completion_output(body: Any) -> list[dict[str, Any]]:
     """The output of a legacy completion."""
-    facts = fields(body)
+    facts = known(body)
     return [_ended(facts, [text(facts.get("completion"))])]
 
 
@@ -270,7 +270,7 @@ class CompletionOutput:
 
     def add(self, chunk: Any) -> None:
         """Take in a completion."""
-        facts = fields(chunk)
+        facts = known(chunk)
         self._pieces.append(words(facts.get("completion")) or "")
         self._reason = words(facts.get("stop_reason")) or self._reason
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._operation import Content
-from .._plain import blob, is_list, record
-from ._base import fields, whole, words
+from .._plain import blob, is_list, known, record
+from ._base import whole, words
 from ._finish import OPENAI as FINISH
 from ._openai_parts import parts, tool_definitions
 from ._parts import (
@@ -48,7 +48,7 @@ def messages(value: Any) -> list[dict[str, Any]]:
         return [message("user", [unread(value)])]
     read: list[dict[str, Any]] = []
     for item in value:
-        facts: Mapping[str, Any] = item if item.__class__ is dict else fields(item)  # the one hot loop
+        facts: Mapping[str, Any] = item if item.__class__ is dict else known(item)  # the one hot loop
         role = facts.get("role")
         content = facts.get("content")
         if type(content) is str and type(role) is str and len(facts) == 2 and role != "tool":  # noqa: PLR2004
@@ -91,14 +91,14 @@ def _spoken(item: Any, facts: Mapping[str, Any]) -> list[Part]:
     if words(facts.get("refusal")):
         read.append(refusal(facts["refusal"]))
     if facts.get("audio") is not None:
-        read += _sound(fields(facts["audio"]))
+        read += _sound(known(facts["audio"]))
     calls = facts.get("tool_calls")
     if is_list(calls):
         read += [_call(call) for call in calls]
     elif calls is not None:
         read.append(unread(calls))
     if facts.get("function_call") is not None:
-        called = fields(facts["function_call"])
+        called = known(facts["function_call"])
         read.append(tool_call(None, called.get("name"), called.get("arguments")))
     return read
 
@@ -116,11 +116,11 @@ def _sound(audio: Mapping[str, Any]) -> list[Part]:
 
 
 def _call(call: object) -> Part:
-    facts = fields(call)
+    facts = known(call)
     if facts.get("custom") is not None:
-        called = fields(facts["custom"])
+        called = known(facts["custom"])
         return tool_call(facts.get("id"), called.get("name"), called.get("input"), free=True)
-    called = fields(facts.get("function"))
+    called = known(facts.get("function"))
     return tool_call(facts.get("id"), called.get("name"), called.get("arguments"))
 
 
@@ -159,13 +159,13 @@ def _numbered(item: Any) -> Part:
 
 def chat_output(body: Any) -> list[dict[str, Any]]:
     """The output of a chat completion: a message per choice."""
-    choices = fields(body).get("choices")
-    return [_choice(fields(choice)) for choice in choices] if is_list(choices) else []
+    choices = known(body).get("choices")
+    return [_choice(known(choice)) for choice in choices] if is_list(choices) else []
 
 
 def _choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     answer = choice.get("message")
-    facts = fields(answer)
+    facts = known(answer)
     return _ended(words(facts.get("role")), _spoken(answer, facts), choice.get("finish_reason"))
 
 
@@ -180,10 +180,10 @@ def _ended(role: str | None, read: list[Part], reason: object) -> dict[str, Any]
 
 def completion_output(body: Any) -> list[dict[str, Any]]:
     """The output of a legacy completion."""
-    choices = fields(body).get("choices")
+    choices = known(body).get("choices")
     if not is_list(choices):
         return []
-    said = [fields(choice) for choice in choices]
+    said = [known(choice) for choice in choices]
     return [_choice({**choice, "message": {"content": choice.get("text")}}) for choice in said]
 
 
@@ -217,7 +217,7 @@ class _Choice:
             self.fragments.setdefault(name, []).append(fragment)
 
     def delta(self, delta: Any) -> None:
-        facts = fields(delta)
+        facts = known(delta)
         if self.role is None:
             self.role = words(facts.get("role"))
         content = facts.get("content")
@@ -228,12 +228,12 @@ class _Choice:
         if content is None or facts is delta or getattr(delta, "__pydantic_extra__", None):
             self.put("reasoning_content", _thought(delta))
         if facts.get("audio") is not None:
-            self._sound(fields(facts["audio"]))
+            self._sound(known(facts["audio"]))
         if is_list(facts.get("tool_calls")):
             for call in facts["tool_calls"]:
                 self._call(call)
         if facts.get("function_call") is not None:
-            self._function(fields(facts["function_call"]))
+            self._function(known(facts["function_call"]))
 
     def _sound(self, audio: Mapping[str, Any]) -> None:
         self.audio.setdefault("id", [words(audio.get("id")) or ""])
@@ -243,13 +243,13 @@ class _Choice:
 
     def _call(self, call: object) -> None:
         """Fragments of one call share its index; a host that gives none starts a call with its id."""
-        facts = fields(call)
+        facts = known(call)
         index, call_id = whole(facts.get("index")), words(facts.get("id"))
         entry = next((known for known in reversed(self.calls) if known.index == index), None)
         if entry is None or (call_id and entry.id not in (None, call_id)):
             entry = _Call(index, custom=facts.get("custom") is not None)
             self.calls.append(entry)
-        called = fields(facts.get(entry.kind))
+        called = known(facts.get(entry.kind))
         entry.id = entry.id or call_id
         entry.name = entry.name or words(called.get("name"))
         entry.fragments.append(words(called.get(entry.argument)) or "")
@@ -284,11 +284,11 @@ class ChatOutput:
 
     def add(self, chunk: Any) -> None:
         """Take in a chunk."""
-        choices = fields(chunk).get("choices")
+        choices = known(chunk).get("choices")
         if not is_list(choices):
             return
         for item in choices:
-            facts = fields(item)
+            facts = known(item)
             index = whole(facts.get("index")) or 0
             choice = self._choices.get(index)
             if choice is None:

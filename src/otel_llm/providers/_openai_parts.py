@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._plain import blob, from_url, is_list, plain, record
-from ._base import fields, words
+from .._plain import blob, from_url, is_list, known, plain, record
+from ._base import words
 from ._parts import Part, file, generic, reasoning, refusal, text, unread
 
 if TYPE_CHECKING:
@@ -20,26 +20,26 @@ __all__ = ["PARTS", "parts", "tool_definitions"]
 def _image(part: Mapping[str, Any]) -> Part:
     """`image_url` is an object in chat completions, a text in Responses; a file's id stands apart."""
     image = part.get("image_url")
-    url = words(image) or words(fields(image).get("url"))
+    url = words(image) or words(known(image).get("url"))
     return from_url(url, "image") if url else file(part.get("file_id"), "image")
 
 
 def _url(name: str, modality: str) -> Callable[[Mapping[str, Any]], Part]:
     def read(part: Mapping[str, Any]) -> Part:
-        return from_url(words(fields(part.get(name)).get("url")) or words(part.get(name)) or "", modality)
+        return from_url(words(known(part.get(name)).get("url")) or words(part.get(name)) or "", modality)
 
     return read
 
 
 def _audio(part: Mapping[str, Any]) -> Part:
-    sound = fields(part.get("input_audio"))
+    sound = known(part.get("input_audio"))
     kind = words(sound.get("format"))
     return blob(sound.get("data"), f"audio/{kind}" if kind else None, "audio")
 
 
 def _file(part: Mapping[str, Any]) -> Part:
     """A file by id, URL or as data; nested in chat completions, flat in Responses."""
-    facts = fields(part["file"]) if "file" in part else part
+    facts = known(part["file"]) if "file" in part else part
     name = words(facts.get("filename"))
     if facts.get("file_id") is not None:
         return file(facts["file_id"], filename=name)
@@ -81,11 +81,11 @@ def parts(content: Any) -> list[Part]:
         return []
     if is_list(content):
         return [_part(item) for item in content]
-    return [_part(content)] if "type" in fields(content) else [unread(content)]
+    return [_part(content)] if "type" in known(content) else [unread(content)]
 
 
 def _part(item: Any) -> Part:
-    facts = fields(item)
+    facts = known(item)
     kind = facts.get("type")
     read = PARTS.get(kind) if isinstance(kind, str) else None
     if read is not None:
@@ -110,9 +110,9 @@ def tool_definitions(*lists: Any) -> list[dict[str, Any]] | None:
 
 
 def _definition(tool: object) -> dict[str, Any]:
-    outer = fields(tool)
+    outer = known(tool)
     kind = words(outer.get("type")) or "function"
-    facts = fields(outer[kind]) if kind in outer else outer
+    facts = known(outer[kind]) if kind in outer else outer
     name = words(facts.get("name")) or words(facts.get("server_label"))
     read: dict[str, Any] = {"type": kind, "name": name or kind}
     if kind not in ("function", "custom"):

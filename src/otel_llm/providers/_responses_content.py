@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._operation import Content
-from .._plain import blob, is_list, parse, plain, record
-from ._base import NOTHING, fields, whole, words
+from .._plain import blob, is_list, known, parse, plain, record
+from ._base import NOTHING, whole, words
 from ._finish import CLIENT_TOOLS, of_response
 from ._openai_content import messages
 from ._openai_parts import parts, tool_definitions
@@ -74,7 +74,7 @@ def _thoughts(item: Mapping[str, Any]) -> list[Part]:
     texts: list[Any] | tuple[Any, ...] = (
         shown if is_list(shown) and shown else summary if is_list(summary) else []
     )
-    read = [reasoning(fields(each).get("text")) for each in texts]
+    read = [reasoning(known(each).get("text")) for each in texts]
     sealed = words(item.get("encrypted_content"))
     if sealed:
         read = [*read[:-1], {**(read[-1] if read else reasoning("")), "encrypted_content": sealed}]
@@ -147,14 +147,14 @@ def responses(body: Mapping[str, Any]) -> Content:
 
 def response_output(body: Any) -> list[dict[str, Any]]:
     """The output of a Response: one message, with the parts of all its items in their order."""
-    facts = fields(body)
+    facts = known(body)
     items = facts.get("output")
     return _message(facts, [_item(item)[1] for item in items] if is_list(items) else [])
 
 
 def _message(response: Mapping[str, Any], items: list[list[Part]]) -> list[dict[str, Any]]:
     read = [part for item in items for part in item]
-    incomplete = fields(response.get("incomplete_details")).get("reason")
+    incomplete = known(response.get("incomplete_details")).get("reason")
     called = any(part["type"] == "tool_call" for part in read)
     reason = of_response(words(response.get("status")), incomplete, called=called) or "error"
     return [{"role": "assistant", "parts": read, "finish_reason": reason}] if read or response else []
@@ -212,7 +212,7 @@ class ResponseOutput:
 
     def add(self, chunk: Any) -> None:
         """Take in an event."""
-        event = fields(chunk)
+        event = known(chunk)
         kind = words(event.get("type")) or ""
         index = whole(event.get("output_index")) or 0
         if kind in _TEXTS:
@@ -240,7 +240,7 @@ class ResponseOutput:
             pieces.setdefault(key, []).append(piece)
 
     def _end(self, response: object) -> None:
-        facts = fields(response)
+        facts = known(response)
         if is_list(facts.get("output")) and facts["output"]:
             self._final = response_output(response)
         self._last = {
