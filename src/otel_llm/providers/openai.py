@@ -1,4 +1,4 @@
-"""The OpenAI API: chat completions, Responses, embeddings, legacy completions.
+"""The OpenAI API: chat completions, embeddings, legacy completions; `responses` has the Responses API.
 
 Spoken by the openai SDK and, as far as chat, embeddings and completions go, by the Stainless-generated SDKs of
 others (`family`).
@@ -7,17 +7,16 @@ Facts about bodies: the SDK's types; which fact fills what: the GenAI convention
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .._failure import said
-from .._operation import Server, Usage
 from .._plain import record
-from . import _openai_content, _responses_content
-from ._base import DICT, LARGEST, LIST, NOTHING, Endpoint, Provider, fields, whole, words
+from . import _openai_content
+from ._base import DICT, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
-from ._finish import called_tool, of_response
-from ._parameters import Table, collect, effort, floating, integer, several, stops, text
+from ._openai_facts import SAMPLING, bytes_of, facts_of, output_type, usage_of
+from ._parameters import Table, collect, floating, integer, several, stops, text
+from .responses import FETCH, RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,30 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OPENAI", "RESPONSES", "ChatStream", "usage_of"]
 
 
-def _output_type(value: Any) -> str | None:
-    kind = fields(value).get("type")
-    return (
-        {"text": "text", "json_object": "json", "json_schema": "json"}.get(kind)
-        if isinstance(kind, str)
-        else None
-    )
-
-
-def _text_output_type(value: Any) -> str | None:
-    return _output_type(fields(value).get("format"))
-
-
-def _asked_tier(value: Any) -> str | None:
-    return value if isinstance(value, str) and value != "auto" else None
-
-
-_SAMPLING: Table = {
-    "temperature": ("temperature", floating),
-    "top_p": ("top_p", floating),
-    "service_tier": ("service_tier", _asked_tier),
-}
 _CHAT: Table = {
-    **_SAMPLING,
+    **SAMPLING,
     "max_tokens": ("max_tokens", integer),
     "max_completion_tokens": ("max_tokens", integer),
     "frequency_penalty": ("frequency_penalty", floating),
@@ -58,15 +35,8 @@ _CHAT: Table = {
     "seed": ("seed", integer),
     "stop": ("stop_sequences", stops),
     "n": ("choice_count", several),
-    "response_format": ("output_type", _output_type),
+    "response_format": ("output_type", output_type),
     "reasoning_effort": ("reasoning_level", text),
-}
-_RESPONSES: Table = {
-    **_SAMPLING,
-    "max_output_tokens": ("max_tokens", integer),
-    "text": ("output_type", _text_output_type),
-    "reasoning": ("reasoning_level", effort),
-    "previous_response_id": ("previous_response_id", text),
 }
 
 
@@ -90,114 +60,9 @@ def _embeddings_request(op: Operation, body: Mapping[str, Any]) -> None:
     collect(op, body, _EMBEDDINGS)
 
 
-def _responses_request(op: Operation, body: Mapping[str, Any]) -> None:
-    op.request_model = words(body.get("model"))
-    collect(op, body, _RESPONSES)
-    conversation = body.get("conversation")
-    op.conversation_id = words(conversation) or words(fields(conversation).get("id"))
-
-
-_INPUT = {
-    "cached_tokens": "cache_read",
-    "cache_write_tokens": "cache_write",
-    "cache_read_input_tokens": "cache_read",  # Perplexity's Responses
-    "cache_creation_input_tokens": "cache_write",
-    "text_tokens": "text.input",
-    "image_tokens": "image.input",
-    "audio_tokens": "audio.input",
-}
-_OUTPUT = {
-    "reasoning_tokens": "reasoning",
-    "text_tokens": "text.output",
-    "image_tokens": "image.output",
-    "audio_tokens": "audio.output",
-}
-
-
-def usage_of(value: Any) -> Usage | None:
-    """Token counts of a `usage` object of chat completions, Responses or embeddings; None where there are none.
-
-    Cached and reasoning tokens are subsets of input and output here, so nothing is added up.
-    """
-    counts: Mapping[str, Any] = value if type(value) is DICT else getattr(value, "__dict__", NOTHING)
-    get = counts.get
-    usage = Usage()
-    number = get("prompt_tokens", get("input_tokens"))
-    if type(number) is int and 0 <= number < LARGEST:
-        usage.input = number
-    number = get("completion_tokens", get("output_tokens"))
-    if type(number) is int and 0 <= number < LARGEST:
-        usage.output = number
-    if usage.input is None and usage.output is None:
-        return None
-    asked = (
-        get("prompt_tokens_details") or get("input_tokens_details") or get("prompt_token_details")
-    )  # Writer
-    if asked is not None:
-        _details(usage, asked, _INPUT)
-    answered = get("completion_tokens_details") or get("output_tokens_details")
-    if answered is not None:
-        _details(usage, answered, _OUTPUT)
-    return usage
-
-
-def _details(usage: Usage, details: Any, known: Mapping[str, str]) -> None:
-    """Set the counts that `known` names; the ones of a modality only where there are any."""
-    for key, count in (details if type(details) is DICT else getattr(details, "__dict__", NOTHING)).items():
-        name = known.get(key)
-        if name is None or type(count) is not int or not 0 <= count < LARGEST:
-            continue
-        if "." not in name:
-            setattr(usage, name, count)
-        elif count:
-            usage.modalities = {**(usage.modalities or {}), name: count}
-
-
-def _server(op: Operation) -> Server:
-    server = op.server
-    if server is None:
-        server = op.server = Server()
-    return server
-
-
-def _facts(op: Operation, data: Mapping[str, Any]) -> None:
-    """What every kind of response carries beside its output."""
-    get = data.get
-    identifier, model = get("id"), get("model")
-    if type(identifier) is str:
-        op.response_id = identifier
-    if type(model) is str:
-        op.response_model = model
-    usage = get("usage")
-    if usage is not None:
-        op.usage = usage_of(usage)
-        counts = fields(usage)
-        unknown = getattr(usage, "__pydantic_extra__", None)
-        if unknown or counts is usage or "cost" in counts:
-            _paid(op, {**counts, **(unknown or NOTHING)})
-    tier, fingerprint = get("service_tier"), get("system_fingerprint")
-    if tier is not None or fingerprint is not None:
-        server = op.server if op.server is not None else _server(op)
-        server.service_tier = tier if type(tier) is str else None
-        server.system_fingerprint = fingerprint if type(fingerprint) is str else None
-
-
-def _paid(op: Operation, usage: Mapping[str, Any]) -> None:
-    """What hosts add to `usage`: a price in US dollars, DeepSeek the tokens read from its cache.
-
-    OpenRouter's price is a number, Perplexity's an object with the total in it.
-    """
-    cost = usage.get("cost")
-    cost = fields(cost).get("total_cost", cost)
-    if type(cost) in (int, float):
-        _server(op).cost = Decimal(str(cost))
-    if op.usage is not None and op.usage.cache_read is None:
-        op.usage.cache_read = whole(usage.get("prompt_cache_hit_tokens"))
-
-
 def _chat_response(op: Operation, body: Any) -> None:
     data: Mapping[str, Any] = body if type(body) is DICT else getattr(body, "__dict__", NOTHING)
-    _facts(op, data)
+    facts_of(op, data)
     choices: Any = data.get("choices")
     if type(choices) is not LIST:
         return
@@ -249,7 +114,9 @@ class ChatStream:
         size = 0
         if choices:
             for choice in choices:
-                facts: Mapping[str, Any] = choice if type(choice) is DICT else getattr(choice, "__dict__", NOTHING)
+                facts: Mapping[str, Any] = (
+                    choice if type(choice) is DICT else getattr(choice, "__dict__", NOTHING)
+                )
                 if facts.get("finish_reason") is not None:
                     self._finished(facts)
                 delta: Any = facts.get("delta")
@@ -287,20 +154,20 @@ class ChatStream:
     def _other_output(self, facts: Mapping[str, Any], delta: Any) -> int:
         """Bytes of a choice without content: tool arguments, a refusal, or a legacy completion's text."""
         output = fields(delta)
-        size = _bytes(output.get("refusal")) + _bytes(facts.get("text"))
+        size = bytes_of(output.get("refusal")) + bytes_of(facts.get("text"))
         calls: Any = output.get("tool_calls")
         if isinstance(calls, LIST):
             for call in calls:
                 name = _tool_name(call)
                 if name:
                     self._tools.append(name)
-                size += _bytes(fields(fields(call).get("function")).get("arguments"))
+                size += bytes_of(fields(fields(call).get("function")).get("arguments"))
         return size
 
     def _usage(self, data: Mapping[str, Any]) -> None:
         op = self.op
         before = op.usage
-        _facts(op, data)
+        facts_of(op, data)
         op.usage = op.usage or before
 
     def finish(self) -> None:
@@ -308,104 +175,6 @@ class ChatStream:
         op = self.op
         op.finish_reasons = tuple(self._reasons[index] for index in sorted(self._reasons))
         op.tool_calls = tuple(self._tools)
-
-
-def _bytes(value: Any) -> int:
-    return len(value.encode("utf-8", "replace")) if isinstance(value, str) else 0
-
-
-def _responses_response(op: Operation, body: Any) -> None:
-    data = fields(body)
-    _facts(op, data)
-    conversation = data.get("conversation")
-    if conversation is not None:
-        op.conversation_id = words(fields(conversation).get("id")) or op.conversation_id
-    output: Any = data.get("output")
-    if isinstance(output, LIST):
-        op.tool_calls = tuple(name for item in output if (name := called_tool(fields(item))))
-    _status(op, data)
-
-
-def _status(op: Operation, data: Mapping[str, Any]) -> None:
-    """A Response tells how it ended in its status: one finish reason, or an error without an exception."""
-    status = words(data.get("status"))
-    reason = of_response(
-        status, fields(data.get("incomplete_details")).get("reason"), called=bool(op.tool_calls)
-    )
-    if reason is not None:
-        op.finish_reasons = (reason,)
-    if status == "failed":
-        op.error = said(words(fields(data.get("error")).get("code")))
-    if status is not None:
-        op.parameters["response_status"] = status
-
-
-class ResponseStream:
-    """Events of the Responses API."""
-
-    __slots__ = ("_fresh", "done", "op")
-
-    _DELTAS = frozenset(
-        {
-            "response.output_text.delta",
-            "response.function_call_arguments.delta",
-            "response.custom_tool_call_input.delta",
-            "response.refusal.delta",
-            "response.reasoning_text.delta",
-            "response.reasoning_summary_text.delta",
-        }
-    )
-    _LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
-
-    def __init__(self, op: Operation) -> None:
-        self.op = op
-        self.done = False
-        self._fresh = True
-
-    def add(self, chunk: Any) -> int:
-        """Take in an event."""
-        data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
-        kind = data.get("type")
-        if kind in self._DELTAS:
-            delta = data.get("delta")
-            if type(delta) is not str:
-                return 0
-            return len(delta) if delta.isascii() else len(delta.encode("utf-8", "replace"))
-        if self._fresh and data.get("response") is not None:
-            self._fresh = False
-            facts = fields(data["response"])
-            self.op.response_id = words(facts.get("id"))
-            self.op.response_model = words(facts.get("model"))
-        if kind in self._LAST:
-            _responses_response(self.op, data.get("response"))
-            self.done = True
-        elif kind == "error":
-            self.op.error = said(words(data.get("code")))
-            self.done = True
-        return 0
-
-    def finish(self) -> None:
-        """Nothing is left to the end: the last event carries it all."""
-
-
-def _fetch_request(op: Operation, body: Mapping[str, Any]) -> None:
-    """A fetch has no body: the id is in the path, and the driver reads it."""
-
-
-def _fetch_response(op: Operation, body: Any) -> None:
-    """As a response, but its tokens were counted by the call that made it."""
-    _responses_response(op, body)
-    op.usage = None
-
-
-class FetchStream(ResponseStream):
-    """Events of a Response that another call started."""
-
-    __slots__ = ()
-
-    def finish(self) -> None:
-        """Leave the tokens to the call that made the response."""
-        self.op.usage = None
 
 
 CHAT = Endpoint(
@@ -436,29 +205,6 @@ EMBEDDINGS = Endpoint(
     response=_embeddings_response,
     content=_openai_content.embeddings,
 )
-RESPONSES = Endpoint(
-    operation="chat",
-    path="/v1/responses",
-    api="responses",
-    request=_responses_request,
-    response=_responses_response,
-    accumulator=ResponseStream,
-    content=_responses_content.responses,
-    output=_responses_content.response_output,
-    output_accumulator=_responses_content.ResponseOutput,
-)
-FETCH = Endpoint(
-    operation="fetch_response",
-    path="/v1/responses/{response_id}",
-    method="get",
-    api="responses",
-    request=_fetch_request,
-    response=_fetch_response,
-    accumulator=FetchStream,
-    output=_responses_content.response_output,
-    output_accumulator=_responses_content.ResponseOutput,
-)
-
 OPENAI = Provider(
     name="openai",
     label="openai",
