@@ -406,7 +406,10 @@ def _everything_exported(telemetry: Any) -> str:
     )
 
 
-EXTRA = {"extra_headers": {"X-CANARY": "CANARY"}, "extra_body": {"unknown_field": "CANARY"}}
+EXTRA = {
+    "extra_headers": {"X-CANARY": "CANARY"},
+    "extra_body": {"unknown_field": "CANARY", "metadata": {"user_id": "CANARY"}},
+}
 
 
 def _messages(client: Any, stream: bool) -> Any:
@@ -436,7 +439,6 @@ def _messages(client: Any, stream: bool) -> Any:
             },
         ],
         tools=[{"name": "f", "description": "CANARY", "input_schema": {"type": "object", "title": "CANARY"}}],
-        metadata={"user_id": "CANARY"},
         stream=stream,
         **EXTRA,
     )
@@ -473,7 +475,6 @@ def _chat(client: Any, stream: bool) -> Any:
         ],
         tools=[{"type": "function", "function": {"name": "f", "description": "CANARY", "parameters": {}}}],
         user="CANARY",
-        metadata={"who": "CANARY"},
         stream=stream,
         **EXTRA,
     )
@@ -507,7 +508,6 @@ def _responses(client: Any, stream: bool) -> Any:
         user="CANARY",
         safety_identifier="CANARY",
         prompt_cache_key="CANARY",
-        metadata={"who": "CANARY"},
         stream=stream,
         **EXTRA,
     )
@@ -535,7 +535,10 @@ SPEAKERS = {
 
 def _speak(make: Callable[..., Any], api: str, *, stream: bool, **options: Any) -> None:
     sdk, speak = SPEAKERS[api]
-    answer = speak(make(sdk, **options), stream)
+    client = make(sdk, **options)
+    if not hasattr(client, api):
+        pytest.skip(f"this {sdk} has no {api}")
+    answer = speak(client, stream)
     if stream:
         list(answer)
 
@@ -697,8 +700,7 @@ class TestRedaction:
 
 class TestBudget:
     def test_two_hundred_turns_with_an_image_of_ten_megabytes(self, make: Callable[..., Any]) -> None:
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
+        otlp = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
         data = "iVBORw0K" * (10 * 1024 * 1024 // 8)
         messages: list[Any] = [
             {"role": "user" if turn % 2 == 0 else "assistant", "content": f"turn {turn} " * 400}
@@ -712,7 +714,7 @@ class TestBudget:
                 client.chat.completions.create(model="gpt-4o", messages=messages)
             client.chat.completions.create(**CHAT)
             big, sibling = telemetry.spans()
-            exported = encode_spans([big, sibling]).SerializeToString()
+            exported = otlp.encode_spans([big, sibling]).SerializeToString()
             content = on_span(big)
         assert len(exported) < 4 * 1024 * 1024
         assert len(big.attributes["gen_ai.input.messages"].encode()) <= 256 * 1024
