@@ -44,9 +44,35 @@ class Encoded(NamedTuple):
     """Whether the value has half surrogate pairs, which UTF-8 has no bytes for: in `text` they are `?`."""
 
 
-def encode(value: Any) -> Encoded:
-    """`value` as JSON. Raises TypeError or ValueError for what JSON cannot hold."""
-    text = _encode(value)
+def _history(messages: list[dict[str, Any]]) -> str:
+    """As `_encode`; messages of one text, which most are, without a walk through their three containers."""
+    pieces: list[str] = []
+    for message in messages:
+        parts = message["parts"]
+        if len(parts) == 1 and len(message) == 2:  # noqa: PLR2004 - role and parts
+            part = parts[0]
+            content = part.get("content")
+            if content.__class__ is str and len(part) == 2 and part["type"] == "text":  # noqa: PLR2004
+                pieces += (
+                    ',{"role":',
+                    encode_basestring(message["role"]),
+                    ',"parts":[{"type":"text","content":',
+                    encode_basestring(content),
+                    "}]}",
+                )
+                continue
+        pieces += (",", _encode(message))
+    pieces[0] = f"[{pieces[0][1:]}"
+    pieces.append("]")
+    return "".join(pieces)
+
+
+def encode(value: Any, *, messages: bool = False) -> Encoded:
+    """`value` as JSON; `messages` says that it is a list of them.
+
+    Raises TypeError or ValueError for what JSON cannot hold.
+    """
+    text = _history(value) if messages and value else _encode(value)
     if text.isascii():
         return Encoded(text, len(text))
     try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "Rendered", "render", "settle"]
 
 FIELDS = ("system", "input", "output", "tools")
+_HISTORIES = frozenset({"input", "output"})
 
 
 class Rendered(NamedTuple):
@@ -66,7 +67,7 @@ def render(content: Content, *, attribute_bytes: int, span_bytes: int) -> Render
     Raises TypeError or ValueError if a redactor left something that JSON cannot hold.
     """
     values = {name: value for name in FIELDS if (value := getattr(content, name))}
-    encoded = {name: encode(value) for name, value in values.items()}
+    encoded = {name: encode(value, messages=name in _HISTORIES) for name, value in values.items()}
     sizes = [min(entry.size, attribute_bytes) for entry in encoded.values()]
     limit = attribute_bytes if sum(sizes) <= span_bytes else level(sizes, span_bytes)
     texts: dict[str, str] = {}

@@ -285,6 +285,13 @@ def _subsequence(kept: list[Any], given: list[Any]) -> bool:
     return all(any(entry == other for other in remaining) for entry in kept)
 
 
+@settings(deadline=None, max_examples=60)
+@given(_conversations)
+def test_the_quick_way_to_json_is_no_other_json(messages: list[dict[str, Any]]) -> None:
+    settled = settle(Content(input=messages)).input
+    assert encode(settled, messages=True) == encode(settled)
+
+
 @settings(deadline=None, max_examples=100)
 @given(_conversations, st.integers(min_value=0, max_value=6000), st.booleans())
 def test_random_conversations(messages: list[dict[str, Any]], limit: int, blobs: bool) -> None:
