@@ -127,7 +127,11 @@ class _Unparsed:
             return
         data = line[5:].strip()
         if data.startswith(b"{"):
-            self._recording.chunk(json.loads(data))
+            try:
+                chunk = json.loads(data)
+            except ValueError:
+                return  # an odd event is the application's to read; it has no facts
+            self._recording.chunk(chunk)
 
     def end(self) -> None:
         recording = self._recording

@@ -102,9 +102,9 @@ def facts_of(op: Operation, data: Mapping[str, Any]) -> None:
     """What every kind of response carries beside its output."""
     get = data.get
     identifier, model = get("id"), get("model")
-    if type(identifier) is str:
+    if identifier and type(identifier) is str:
         op.response_id = identifier
-    if type(model) is str:
+    if model and type(model) is str:
         op.response_model = model
     usage = get("usage")
     if usage is not None:

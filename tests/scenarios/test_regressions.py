@@ -1,0 +1,34 @@
+"""What the fuzzer found, one test each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from doors import CHAT, MESSAGES
+
+from otel_llm.testing import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scene import Telemetry
+
+
+def test_an_event_that_is_no_json_is_read_as_a_line(
+    telemetry: Telemetry, make: Callable[..., Any], server: Any
+) -> None:
+    server.reply(Reply(chunks=3, malformed_after=1))
+    create = make("openai").chat.completions.with_streaming_response.create
+    with create(**CHAT, stream=True) as response:
+        lines = list(response.iter_lines())
+    assert any("cut of" in line for line in lines)
+    assert telemetry.outcome() == "completed"
+    assert telemetry.span().attributes["otel_llm.stream.chunks"] == 2  # the role, and a word
+
+
+def test_an_empty_model_is_no_attribute(telemetry: Telemetry, make: Callable[..., Any]) -> None:
+    make("openai").chat.completions.create(model="", messages=MESSAGES)
+    attributes = telemetry.span().attributes
+    assert telemetry.span().name == "chat"
+    assert "gen_ai.request.model" not in attributes
+    assert "gen_ai.response.model" not in attributes
