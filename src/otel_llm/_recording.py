@@ -186,29 +186,23 @@ class Recording:
         self.op = op
         self.endpoint = endpoint
         self.ended = False
-        self.reading = False
-        """A read of the stream is under way: what closes it now is part of that read."""
-        self.parsed = False
-        """The SDK parses the stream: its bytes need not be."""
-        self.http: Any = None
-        """The SDK's HTTP response, until the call returns."""
+        self.reading = False  # a read of the stream is under way: what closes it now is part of that read
+        self.parsed = False  # the SDK parses the stream: its bytes need not be
+        self.http: Any = None  # the SDK's HTTP response, until the call returns
         self.accumulator: Accumulator | None = None
         self.stats: StreamStats | None = None
-        self.capture: Capture | None = None
-        """Collects the call's content, where that goes somewhere."""
+        self.capture: Capture | None = None  # collects the content, where that goes somewhere
         self.gaps: Gaps | None = None
         self.sent = 0.0
         self.status: int | None = None
         self.propagate = False
-        self.hides = False
-        """The stream has a chunk that we asked for, and the application did not."""
-        self.estimate: CallEstimate | None = None
-        """Estimates the token counts, where the user asks for that and the provider gives none."""
-        self.adopting = adopting
-        """The SDK starts the span of this call itself, and `adopt` is told."""
+        self.hides = False  # the stream has a chunk that we asked for, and the application did not
+        self.estimate: CallEstimate | None = (
+            None  # counts tokens, where the user asks and the provider does not
+        )
+        self.adopting = adopting  # the SDK starts the span of this call itself, and `adopt` is told
         attributes = _attributes.start(op)
-        self.attributes = _attributes.shared(op)
-        """What every metric point of this call carries."""
+        self.attributes = _attributes.shared(op)  # what every metric point of this call carries
         if op.stream:
             attributes = {**attributes, names.REQUEST_STREAM: True}  # a sampler may go by it
         self.context = context
@@ -238,13 +232,17 @@ class Recording:
         self._tokens = current.set(self)
 
     def leave(self, error: BaseException | None = None) -> None:
-        """Give the caller's own span back.
+        """Give the caller's own span back; never raises.
 
         A coroutine that is thrown away unfinished leaves in a foreign context, where nothing can be given back.
         """
-        if not isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit):
+            return
+        try:
             current.reset(self._tokens)
             detach(self._token)
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
 
     def stream(self) -> None:
         """The call streams: be ready to count chunks."""

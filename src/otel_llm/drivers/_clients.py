@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
+from .._operation import Operation
 from ..providers._hosts import Answerer, identify
 
 if TYPE_CHECKING:
     from .._recorder import Recorder
-    from ..providers._base import Provider
+    from ..providers._base import Endpoint, Provider
 
 __all__ = ["Client", "Clients"]
 
@@ -33,6 +34,19 @@ class Client:
     port: int | None
     propagate: bool
     """Whether requests of this client may carry a `traceparent` of ours."""
+
+    def operation(self, endpoint: Endpoint, provider: Provider) -> Operation:
+        """The record of a call that this client begins."""
+        return Operation(
+            self.answerer.label,
+            endpoint.operation,
+            endpoint.path,
+            provider.name,
+            endpoint.api if self.openai else None,
+            server_address=self.address,
+            server_port=self.port,
+            known_host=self.answerer.known,
+        )
 
 
 class Clients:

@@ -18,7 +18,6 @@ All of it is on classes, so clients and bound methods from before `instrument()`
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from contextlib import contextmanager
@@ -30,19 +29,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import wrapt
 
 from .. import _dispatch, _guard
-from .._operation import Attempt, Operation, Outcome
 from .._recording import Recording, current, free
-from ..providers._base import DICT, NOTHING
-from ..providers._hosts import USAGE_OPTION_HOSTS, USAGE_OPTION_PATHS
-from . import _headers
-from ._bodies import AsyncBody, Body, tie, tied
+from . import _calls, _headers
+from ._bodies import AsyncBody, Body, tie
 from ._clients import Clients
 from ._native import NativeSpans
 from ._streams import AsyncEvents, AsyncHidingEvents, Events, HidingEvents
 from ._versions import notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from .._recorder import Recorder
     from ..providers._base import Endpoint, Provider
@@ -67,17 +63,15 @@ _meanwhile: ContextVar[Recording | None] = ContextVar("otel_llm_meanwhile", defa
 
 
 @contextmanager
-def _aside() -> Iterator[None]:
-    """Keep a request that is not recorded from the call that is being recorded around it, if there is one."""
-    outer = current.get()
-    if outer is None:
-        yield
-        return
-    token = _meanwhile.set(outer)
+def _aside() -> Generator[None]:
+    """Keep a request that is not recorded from the call that is being recorded around it."""
+    token = _meanwhile.set(current.get())
     try:
         yield
     finally:
-        if not isinstance(sys.exception(), GeneratorExit):  # a coroutine that is thrown away, in a foreign context
+        if not isinstance(
+            sys.exception(), GeneratorExit
+        ):  # a coroutine that is thrown away, in a foreign context
             _meanwhile.reset(token)
 
 
@@ -217,27 +211,35 @@ class StainlessDriver:
     def _request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = self._begin(client, args, kwargs)
         if recording is None:
+            if current.get() is None:
+                return wrapped(*args, **kwargs)
             with _aside():
                 return wrapped(*args, **kwargs)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            _failed(recording, error)
+            recording.leave(error)
+            _calls.failed(recording, error)
             raise
-        _returned(recording, result)
+        recording.leave()
+        _calls.returned(recording, result)
         return result
 
     async def _async_request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = self._begin(client, args, kwargs)
         if recording is None:
+            if current.get() is None:
+                return await wrapped(*args, **kwargs)
             with _aside():
                 return await wrapped(*args, **kwargs)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            _failed(recording, error)
+            recording.leave(error)
+            _calls.failed(recording, error)
             raise
-        _returned(recording, result)
+        recording.leave()
+        _calls.returned(recording, result)
         return result
 
     @_guard.guarded
@@ -254,18 +256,8 @@ class StainlessDriver:
         if known is None:
             return None
         recorder = known.recorder
-        answerer = known.answerer
-        op = Operation(
-            answerer.label,
-            endpoint.operation,
-            endpoint.path,
-            self.provider.name,
-            endpoint.api if known.openai else None,
-            server_address=known.address,
-            server_port=known.port,
-            known_host=answerer.known,
-        )
-        body = _asked(endpoint, op, options)
+        op = known.operation(endpoint, self.provider)
+        body = _calls.asked(endpoint, op, options)
         op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
         recording = recorder.start(
             op, endpoint, context, adopting=self._native.adopts(recorder, client, options)
@@ -279,9 +271,7 @@ class StainlessDriver:
         if op.stream:
             recording.stream()
             if recorder.config.stream_usage == "inject":
-                recording.hides = (
-                    _ask_for_usage(endpoint, answerer.label, known.answerer.known, options) or False
-                )
+                recording.hides = _calls.ask_for_usage(endpoint, known, options) or False
         recording.propagate = known.propagate
         if recorder.config.request_hook is not None:
             recorder.hook(recorder.config.request_hook, recording, options)
@@ -308,14 +298,14 @@ class StainlessDriver:
             tie(recording, response)
 
     def _stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
-        recording = _watched(stream)
+        recording = _calls.watched(stream)
         events = wrapped(*args, **kwargs)
         if recording is None:
             return events
         return HidingEvents(events, recording) if recording.hides else Events(events, recording)
 
     def _async_stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
-        recording = _watched(stream)
+        recording = _calls.watched(stream)
         events = wrapped(*args, **kwargs)
         if recording is None:
             return events
@@ -337,123 +327,18 @@ class StainlessDriver:
             recording.sent = perf_counter()
             recording.status = None
             if recording.propagate:
-                _propagate(recording, request)
+                _calls.propagate(recording, request)
         return request
 
     def _should_retry(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = _own()
         if recording is not None:
-            _refused(recording, args[0] if args else kwargs.get("response"))
+            _calls.refused(recording, args[0] if args else kwargs.get("response"))
         return wrapped(*args, **kwargs)
 
     def _calculate_retry_timeout(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         wait = wrapped(*args, **kwargs)
         recording = _own()
         if recording is not None:
-            _retrying(recording, wait)
+            _calls.retrying(recording, wait)
         return wait
-
-
-@_guard.guarded
-def _asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
-    """Read the request and return its body; what an odd body does to us costs attributes, not the span."""
-    body = options.json_data
-    if options.extra_json:
-        body = {**body, **options.extra_json} if isinstance(body, DICT) else options.extra_json
-    if endpoint.method == "get":
-        op.response_id = options.url.partition("?")[0].rpartition("/")[2]
-    elif isinstance(body, DICT):
-        endpoint.request(op, body)
-    return body
-
-
-@_guard.guarded
-def _ask_for_usage(endpoint: Endpoint, host: str, known: bool, options: Any) -> bool:  # noqa: FBT001
-    """Ask for the token counts of a stream that the application did not ask for, where the host takes that.
-
-    Not where the application reads the answer's lines or bytes itself: there the extra chunk could not be hidden.
-    """
-    body = options.json_data
-    headers = options.headers if isinstance(options.headers, DICT) else NOTHING
-    if (
-        endpoint.path not in USAGE_OPTION_PATHS
-        or not known
-        or host not in USAGE_OPTION_HOSTS
-        or not isinstance(body, DICT)
-        or "stream_options" in body
-        or "stream_options" in (options.extra_json or NOTHING)
-        or any(name.lower() == "x-stainless-raw-response" for name in headers)
-    ):
-        return False
-    options.json_data = {**body, "stream_options": {"include_usage": True}}
-    return True
-
-
-@_guard.guarded
-def _watched(stream: Any) -> Recording | None:
-    recording = tied(stream.response)
-    return None if recording is None or recording.ended else recording
-
-
-@_guard.guarded
-def _propagate(recording: Recording, request: Any) -> None:
-    """Send the span's context with an attempt, to a host that the user allowed."""
-    recording.recorder.inject(recording, request.headers)
-
-
-@_guard.guarded
-def _refused(recording: Recording, response: Any) -> None:
-    """An attempt was answered with an error."""
-    recording.status = response.status_code
-    _headers.read(recording.op, response.headers.raw, response.status_code)
-
-
-@_guard.guarded
-def _retrying(recording: Recording, wait: float) -> None:
-    """The SDK will wait and send again."""
-    number = len(recording.op.attempts) + 1
-    broken = sys.exception() if recording.status is None else None
-    error = None if broken is None else type(broken).__name__
-    attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait), error)
-    recording.recorder.retried(recording, attempt)
-
-
-@_guard.guarded
-def _failed(recording: Recording, error: BaseException) -> None:
-    """The call raised."""
-    recording.leave(error)
-    response = recording.http
-    answer = getattr(error, "response", None)
-    if answer is not None and response is None:
-        _headers.read(recording.op, answer.headers.raw, answer.status_code)
-    elif response is not None and response.is_closed and not recording.op.stream:
-        # The answer came and was billed, then something in it could not be parsed.
-        recording.response(_json(response))
-    recording.fail(error)
-
-
-@_guard.guarded
-def _returned(recording: Recording, result: Any) -> None:
-    """The call gave the application its result; a stream or an unread body goes on."""
-    recording.leave()
-    response = recording.http
-    hook = recording.recorder.config.response_hook
-    if hook is not None:
-        recording.recorder.hook(hook, recording, result)
-    if response is not None and (recording.op.stream or not response.is_closed):
-        recording.http = None  # the stream goes on, and its death must not wait for us
-        return
-    is_raw = result is response or "http_response" in getattr(result, "__dict__", NOTHING)
-    recording.response(_json(response) if is_raw else result)
-    recording.end(Outcome.COMPLETED)
-
-
-def _json(response: Any) -> Any:
-    """The body of a response that was read, if it is JSON of a size worth parsing a second time."""
-    content = response.content
-    if len(content) > _MAX_RAW or content.lstrip()[:1] != b"{":
-        return None
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None  # a body that is no JSON has no facts

@@ -1,0 +1,127 @@
+"""What the driver does at the steps of one call, each under the guard."""
+
+from __future__ import annotations
+
+import json
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from .. import _guard
+from .._operation import Attempt, Operation, Outcome
+from ..providers._base import DICT, NOTHING
+from ..providers._hosts import USAGE_OPTION_HOSTS, USAGE_OPTION_PATHS
+from . import _headers
+from ._bodies import tied
+
+if TYPE_CHECKING:
+    from .._recording import Recording
+    from ..providers._base import Endpoint
+    from ._clients import Client
+
+__all__ = ["ask_for_usage", "asked", "failed", "propagate", "refused", "retrying", "returned", "watched"]
+
+_MAX_RAW = 1024 * 1024
+
+
+@_guard.guarded
+def asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
+    """Read the request and return its body; what an odd body does to us costs attributes, not the span."""
+    body = options.json_data
+    if options.extra_json:
+        body = {**body, **options.extra_json} if isinstance(body, DICT) else options.extra_json
+    if endpoint.method == "get":
+        op.response_id = options.url.partition("?")[0].rpartition("/")[2]
+    elif isinstance(body, DICT):
+        endpoint.request(op, body)
+    return body
+
+
+@_guard.guarded
+def ask_for_usage(endpoint: Endpoint, client: Client, options: Any) -> bool:
+    """Ask for the token counts of a stream that the application did not ask for, where the host takes that.
+
+    Not where the application reads the answer's lines or bytes itself: there the extra chunk could not be hidden.
+    """
+    body = options.json_data
+    headers = options.headers if isinstance(options.headers, DICT) else NOTHING
+    if (
+        endpoint.path not in USAGE_OPTION_PATHS
+        or not client.answerer.known
+        or client.answerer.label not in USAGE_OPTION_HOSTS
+        or not isinstance(body, DICT)
+        or "stream_options" in body
+        or "stream_options" in (options.extra_json or NOTHING)
+        or any(name.lower() == "x-stainless-raw-response" for name in headers)
+    ):
+        return False
+    options.json_data = {**body, "stream_options": {"include_usage": True}}
+    return True
+
+
+@_guard.guarded
+def watched(stream: Any) -> Recording | None:
+    recording = tied(stream.response)
+    return None if recording is None or recording.ended else recording
+
+
+@_guard.guarded
+def propagate(recording: Recording, request: Any) -> None:
+    """Send the span's context with an attempt, to a host that the user allowed."""
+    recording.recorder.inject(recording, request.headers)
+
+
+@_guard.guarded
+def refused(recording: Recording, response: Any) -> None:
+    """An attempt was answered with an error."""
+    recording.status = response.status_code
+    _headers.read(recording.op, response.headers.raw, response.status_code)
+
+
+@_guard.guarded
+def retrying(recording: Recording, wait: float) -> None:
+    """The SDK will wait and send again."""
+    number = len(recording.op.attempts) + 1
+    broken = sys.exception() if recording.status is None else None
+    error = None if broken is None else type(broken).__name__
+    attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait), error)
+    recording.recorder.retried(recording, attempt)
+
+
+@_guard.guarded
+def failed(recording: Recording, error: BaseException) -> None:
+    """The call raised."""
+    response = recording.http
+    answer = getattr(error, "response", None)
+    if answer is not None and response is None:
+        _headers.read(recording.op, answer.headers.raw, answer.status_code)
+    elif response is not None and response.is_closed and not recording.op.stream:
+        # The answer came and was billed, then something in it could not be parsed.
+        recording.response(_json(response))
+    recording.fail(error)
+
+
+@_guard.guarded
+def returned(recording: Recording, result: Any) -> None:
+    """The call gave the application its result; a stream or an unread body goes on."""
+    response = recording.http
+    hook = recording.recorder.config.response_hook
+    if hook is not None:
+        recording.recorder.hook(hook, recording, result)
+    if response is not None and (recording.op.stream or not response.is_closed):
+        recording.http = None  # the stream goes on, and its death must not wait for us
+        return
+    is_raw = result is response or "http_response" in getattr(result, "__dict__", NOTHING)
+    recording.response(_json(response) if is_raw else result)
+    recording.end(Outcome.COMPLETED)
+
+
+def _json(response: Any) -> Any:
+    """The body of a response that was read, if it is JSON of a size worth parsing a second time."""
+    content = response.content
+    if len(content) > _MAX_RAW or content.lstrip()[:1] != b"{":
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None  # a body that is no JSON has no facts
