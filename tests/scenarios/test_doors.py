@@ -142,7 +142,8 @@ class TestModuleLevel:
 class TestNoInference:
     def test_other_calls_make_no_span(self, telemetry: Telemetry, make: Callable[..., Any]) -> None:
         make("openai").models.list()
-        make("anthropic").messages.count_tokens(model="claude-test-1", messages=MESSAGE["messages"])
+        body = {"model": "claude-test-1", "messages": MESSAGE["messages"]}
+        make("anthropic").post("/v1/messages/count_tokens", cast_to=object, body=body)
         assert telemetry.spans() == []
         assert telemetry.points() == {}
 
@@ -152,6 +153,8 @@ class TestFetch:
         self, telemetry: Telemetry, make: Callable[..., Any]
     ) -> None:
         client = make("openai")
+        if not hasattr(client, "responses"):
+            pytest.skip("this openai has no Responses")
         client.responses.retrieve("resp_123")
         list(client.responses.retrieve("resp_123", stream=True))
         for span in telemetry.spans():
@@ -189,20 +192,21 @@ class TestToolRunner:
 
 class TestParameters:
     def test_of_a_chat_call(self, telemetry: Telemetry, make: Callable[..., Any]) -> None:
-        make("openai").chat.completions.create(
+        body = {
             **CHAT,
-            temperature=1,
-            top_p=0.5,
-            max_completion_tokens=99,
-            presence_penalty=0.1,
-            frequency_penalty=0.2,
-            seed=7,
-            stop=["a", "b"],
-            n=2,
-            response_format={"type": "json_object"},
-            reasoning_effort="low",
-            service_tier="flex",
-        )
+            "temperature": 1,
+            "top_p": 0.5,
+            "max_completion_tokens": 99,
+            "presence_penalty": 0.1,
+            "frequency_penalty": 0.2,
+            "seed": 7,
+            "stop": ["a", "b"],
+            "n": 2,
+            "response_format": {"type": "json_object"},
+            "reasoning_effort": "low",
+            "service_tier": "flex",
+        }
+        make("openai").post("/chat/completions", cast_to=object, body=body)
         attributes = telemetry.span().attributes
         assert attributes["gen_ai.request.temperature"] == 1.0
         assert isinstance(attributes["gen_ai.request.temperature"], float)
@@ -259,7 +263,7 @@ class TestUsage:
         server.reply(Reply(input_tokens=50, cached_tokens=40, output_tokens=30, reasoning_tokens=20))
         client = make("openai")
         client.chat.completions.create(**CHAT)
-        client.responses.create(**RESPONSE)
+        client.post("/responses", cast_to=object, body=RESPONSE)
         for span in telemetry.spans():
             facts = {
                 name: span.attributes.get(f"gen_ai.usage.{name}")

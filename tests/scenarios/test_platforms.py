@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 AWS = {"aws_access_key": "AKIASECRET", "aws_secret_key": "SECRET", "aws_region": "us-east-1"}
 
 
+def _is_installed(module: str) -> bool:
+    with suppress(ModuleNotFoundError):
+        return importlib.util.find_spec(module) is not None
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Platform:
     """One way to a model through somebody else's cloud."""
@@ -63,9 +69,9 @@ class Platform:
         module = importlib.import_module(self.sdk)
         if getattr(module, self.cls.rpartition(".")[2], None) is None:
             return f"{self.sdk} {module.__version__} has no {self.cls}"
-        if self.name.startswith("provider") and importlib.util.find_spec("openai.providers") is None:
+        if self.name.startswith("provider") and not _is_installed("openai.providers"):
             return f"{self.sdk} {module.__version__} has no providers"
-        if self.needs is not None and importlib.util.find_spec(self.needs) is None:
+        if self.needs is not None and not _is_installed(self.needs):
             return f"{self.needs} is not installed"
         return None
 
@@ -333,7 +339,7 @@ class TestRequestsWithinACall:
     @pytest.mark.parametrize("inner", ["count_tokens", "create"])
     def test_they_leave_the_call_alone(self, inner: str, server: FakeProvider, telemetry: Telemetry) -> None:
         anthropic = importlib.import_module("anthropic")
-        if importlib.util.find_spec("anthropic._middleware") is None:
+        if not _is_installed("anthropic._middleware"):
             pytest.skip(f"anthropic {anthropic.__version__} has no middleware")
 
         def moderate(request: Any, call_next: Any) -> Any:

@@ -58,6 +58,9 @@ def usage_of(value: Any) -> Usage | None:
     Cached and reasoning tokens are subsets of input and output here, so nothing is added up.
     """
     counts: Mapping[str, Any] = value if type(value) is DICT else getattr(value, "__dict__", NOTHING)
+    unknown = getattr(value, "__pydantic_extra__", None)
+    if unknown:
+        counts = {**counts, **unknown}  # details, which an older SDK does not declare
     get = counts.get
     usage = Usage()
     number = get("prompt_tokens", get("input_tokens"))

@@ -52,6 +52,9 @@ def _usage(op: Operation, value: Any) -> None:
     A stream gives counts twice, at its start and, cumulative, in its last delta: what a later one has, wins.
     """
     counts = fields(value)
+    unknown = getattr(value, "__pydantic_extra__", None)
+    if unknown:
+        counts = {**counts, **unknown}  # the cache, which an older SDK does not declare
     get = counts.get
     usage = op.usage
     if usage is None:
