@@ -28,6 +28,7 @@ TIMES: dict[str, list[Timed]] = {
     "default": [
         *[Timed([who, "call", 0, way]) for who in _PROVIDERS for way in (False, True)],
         *[Timed([who, "prompt"], rounds=9) for who in _PROVIDERS],
+        *[Timed([who, "stream", 20]) for who in _PROVIDERS],
         *[Timed([who, "stream", 500, way], rounds=7) for who in _PROVIDERS for way in (False, True)],
         *[Timed([who, "stream", 10_000, way], rounds=3) for who in _PROVIDERS for way in (False, True)],
         *[Timed(["openai", "embeddings", VECTORS, way], rounds=5) for way in (False, True)],
@@ -104,11 +105,23 @@ def _count(pythons: dict[str, str], results: dict[str, Any]) -> None:
             say(measured.error)
 
 
-def _emit(pythons: dict[str, str], results: dict[str, Any]) -> None:
-    kept = results["emits"] = {}
+def _each(pythons: dict[str, str], measure: Callable[[Process], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What `measure` finds of each contender, one after the other; one whose process ends is left out."""
+    found = {}
     for name, python in pythons.items():
-        with Process(name, python=python) as process:
-            kept[name] = {case: process.ask("emits", scenario=spec) for case, spec in EMITS.items()}
+        try:
+            with Process(name, python=python) as process:
+                found[name] = measure(process)
+        except WorkerError as error:
+            say(str(error))
+    return found
+
+
+def _emit(pythons: dict[str, str], results: dict[str, Any]) -> None:
+    def measure(process: Process) -> dict[str, Any]:
+        return {case: process.ask("emits", scenario=spec) for case, spec in EMITS.items()}
+
+    results["emits"] = _each(pythons, measure)
 
 
 def _takes_part(name: str, timed: Timed) -> bool:
@@ -126,8 +139,8 @@ def _time(pythons: dict[str, str], results: dict[str, Any]) -> None:
         say(f"-- {state}")
         kept[state] = {}
         for timed in TIMES[state]:
-            taking_part = {name: each for name, each in processes.items() if _takes_part(name, timed)}
-            kept[state][timed.key] = _timing.measure(timed, taking_part, say)
+            names = [name for name in processes if _takes_part(name, timed)]
+            kept[state][timed.key] = _timing.measure(timed, processes, names, say)
 
     with _all(pythons) as processes:
         measure("default", processes)
@@ -158,18 +171,18 @@ def _all(pythons: dict[str, str], **options: Any) -> Iterator[dict[str, Process]
 
 
 def _memory(pythons: dict[str, str], results: dict[str, Any]) -> None:
-    kept = results["memory"] = {}
-    for name, python in pythons.items():
-        kept[name] = {}
-        with Process(name, python=python) as process:
-            for who in _PROVIDERS:
-                stream = [who, "stream", 10_000]
-                kept[name][who] = {
-                    "open": process.ask("memory_open", scenario=[who, "stream", 50], streams=200),
-                    "chunk": process.ask("memory_chunk", scenario=stream, first=1000, last=9000),
-                    "finished": process.ask("memory_finished", scenario=[who, "stream", 5], calls=300),
-                }
-        say(f"{name}: {kept[name]}")
+    def measure(process: Process) -> dict[str, Any]:
+        say(process.name)
+        return {
+            who: {
+                "open": process.ask("memory_open", scenario=[who, "stream", 50], streams=200),
+                "chunk": process.ask("memory_chunk", scenario=[who, "stream", 10_000], first=1000, last=9000),
+                "finished": process.ask("memory_finished", scenario=[who, "stream", 5], calls=300),
+            }
+            for who in _PROVIDERS
+        }
+
+    results["memory"] = _each(pythons, measure)
 
 
 def _import(pythons: dict[str, str], results: dict[str, Any]) -> None:

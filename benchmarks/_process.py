@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,8 +70,9 @@ class Process:
 
     def ask(self, do: str, **keywords: Any) -> Any:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **keywords}) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # reading will tell why
+            self._process.stdin.write(json.dumps({"do": do, **keywords}) + "\n")
+            self._process.stdin.flush()
         return self._read()["result"]
 
     def _read(self) -> Any:

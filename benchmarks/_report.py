@@ -244,7 +244,7 @@ def _streams(results: Results) -> str:
             for mark in ("", ", async")
         }
         parts.append(_per_chunk(times, columns))
-    first = {"OpenAI": "openai stream 500", "Anthropic": "anthropic stream 500"}
+    first = {"OpenAI": "openai stream 20", "Anthropic": "anthropic stream 20"}
     parts.append("CPU microseconds added from the call to its first chunk:\n")
     rows = [
         [

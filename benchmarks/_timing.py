@@ -6,10 +6,10 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ._process import Process, WorkerError
 
-    from ._process import Process
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 SAMPLE = 0.05
 """Seconds of CPU that one sample should last; a call that takes longer is a sample by itself."""
@@ -42,29 +42,43 @@ Samples = dict[str, list[dict[str, float]]]
 """Per contender, one sample a round; `none:NAME` are those taken just before NAME's."""
 
 
-def measure(timed: Timed, processes: dict[str, Process], say: Callable[[str], None]) -> Samples:
-    """Take the samples. The order of the contenders moves on by one every round."""
+def measure(
+    timed: Timed, processes: dict[str, Process], names: Iterable[str], say: Callable[[str], None]
+) -> Samples:
+    """Take samples of the contenders `names`. Their order moves on by one every round.
+
+    A contender whose process ends is left out, and taken out of `processes`.
+    """
     none = processes["none"]
-    settings = {"scenario": timed.scenario, "together": bool(timed.together)}
-    if timed.together:
-        settings["wait"] = 0.2
+    options = {"together": bool(timed.together), "wait": 0.2 if timed.together else 0.0}
 
     def sample(process: Process, calls: int) -> dict[str, float]:
-        found: dict[str, float] = process.ask("time", calls=calls, **settings)
+        found: dict[str, float] = process.ask("time", scenario=timed.scenario, calls=calls, **options)
         return found
 
-    for process in processes.values():
-        sample(process, timed.together or timed.warm)
+    def attempt(name: str, calls: int) -> dict[str, float] | None:
+        try:
+            return sample(processes[name], calls)
+        except WorkerError as error:
+            say(str(error))
+            processes.pop(name)
+            return None
+
+    names = [name for name in names if name != "none"]
+    for name in ("none", *names):
+        attempt(name, timed.together or timed.warm)
     calls = timed.together or max(1, round(SAMPLE / sample(none, 1)["cpu"]))
-    names = [name for name in processes if name != "none"]
-    samples: Samples = {name: [] for name in names} | {f"none:{name}": [] for name in names}
+    samples: Samples = {key: [] for name in names for key in (name, f"none:{name}")}
     for number in range(timed.rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            samples[f"none:{name}"].append(sample(none, calls))
-            samples[name].append(sample(processes[name], calls))
+            if name in processes:
+                before = sample(none, calls)
+                if (mine := attempt(name, calls)) is not None:
+                    samples[f"none:{name}"].append(before)
+                    samples[name].append(mine)
     say(f"{timed.key}: {calls} calls a sample, {timed.rounds} rounds")
-    return samples
+    return {key: found for key, found in samples.items() if key.removeprefix("none:") in processes}
 
 
 @dataclass(frozen=True, slots=True)
