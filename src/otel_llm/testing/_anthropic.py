@@ -141,6 +141,7 @@ def _events(ask: Ask, reply: Reply) -> Iterator[Event]:
     opening = dict(usage)
     if "output_tokens" in opening:
         opening["output_tokens"] = min(1, opening["output_tokens"])  # all but the first token are to come
+        opening.pop("output_tokens_details", None)
     start: dict[str, Any] = {
         **_message(ask, reply),
         "content": [],

@@ -1,4 +1,7 @@
-"""Calls and streams in greenlets: each under the span of its own greenlet."""
+"""Calls and streams in greenlets: each under the span of its own greenlet.
+
+gevent has to patch before OpenTelemetry makes its locks and threads, so the program starts that itself.
+"""
 
 from gevent import monkey, spawn, wait
 
@@ -6,6 +9,9 @@ monkey.patch_all()
 
 import openai  # noqa: E402
 from opentelemetry import trace  # noqa: E402
+from opentelemetry.instrumentation import auto_instrumentation  # noqa: E402
+
+auto_instrumentation.initialize()
 
 client = openai.OpenAI()
 tracer = trace.get_tracer("app")
