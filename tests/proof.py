@@ -139,7 +139,15 @@ def _down(runner: Runner, sink: OtlpSink) -> str:
 def _gevent(runner: Runner, sink: OtlpSink) -> str:
     import proof_suites
 
-    runner("greenlets.py", python=proof_suites.PYTHON, instrument=False)
+    try:
+        runner("greenlets.py", python=proof_suites.PYTHON, instrument=False)
+    except subprocess.TimeoutExpired:
+        off = {**runner.http, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"}
+        try:
+            runner("greenlets.py", python=proof_suites.PYTHON, env=off, instrument=False)
+        except subprocess.TimeoutExpired:
+            return "skipped, as the program hangs without this package too"
+        raise
     parents = {span.span_id: span.name for span in sink.spans if span.scope == "app"}
     calls = ours(sink)
     assert len(calls) == 40, len(calls)
