@@ -23,10 +23,10 @@ demo: $(VENV)/.installed ## Trace a small agent against a fake provider: no key,
 	$(BIN)/otel-llm demo
 
 test: $(VENV)/.installed ## Run the tests
-	$(BIN)/python -m pytest -q -m "not slow" -n 2
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --reruns 1
 
 whole: $(VENV)/.installed ## Run the tests that start other programs, the examples and the browser among them
-	$(BIN)/python -m pytest -q -m slow -n 2
+	$(BIN)/python -m pytest -q -m slow -n 2 --reruns 2
 
 lint: $(VENV)/.installed ## ruff, mypy and pyright, strict
 	$(BIN)/ruff check .

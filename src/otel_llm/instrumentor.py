@@ -54,12 +54,16 @@ def disabled() -> set[str]:
     return told | _DRIVERS.keys() if "*" in told else told
 
 
+def _recorder(keywords: dict[str, Any]) -> Recorder:
+    providers = {name: keywords.pop(name, None) for name in _PROVIDER_KEYWORDS}
+    return Recorder(Config.load(**keywords), **providers)
+
+
 class _Use:
     """A recorder in use, with what it switched on."""
 
     def __init__(self, keywords: dict[str, Any]) -> None:
-        providers = {name: keywords.pop(name, None) for name in _PROVIDER_KEYWORDS}
-        self.recorder = Recorder(Config.load(**keywords), **providers)
+        self.recorder = _recorder(keywords)
         self.undo = switch_on(self.recorder)
         self.users = 0
 
@@ -201,11 +205,12 @@ class LlamaInstrumentor(_Instrumentor):
 def instrument_client(client: Any, **keywords: Any) -> None:
     """Record the calls of one client with settings and OpenTelemetry providers of its own.
 
-    `keywords` are those of `LLMInstrumentor.instrument`; the client's SDK is instrumented if it is not yet, but only
-    for clients that were given to this function.
+    `keywords` are those of `LLMInstrumentor.instrument`, but for cost, log, reports and live view, which are of the
+    whole process.
+    The client's SDK is instrumented if it is not yet, but only for clients that were given to this function.
     Raises TypeError for an object that is no client of a known SDK.
     """
-    _driver_of(client).record_only(client, _Use(keywords).recorder)
+    _driver_of(client).record_only(client, _recorder(keywords))
 
 
 def uninstrument_client(client: Any) -> None:

@@ -133,6 +133,7 @@ class TestModuleLevel:
     ) -> None:
         import openai
 
+        monkeypatch.setattr(openai, "_client", None)  # made by the first call of the process
         monkeypatch.setattr(openai, "api_key", "none")
         monkeypatch.setattr(openai, "base_url", server.openai_url + "/")
         openai.chat.completions.create(**CHAT)

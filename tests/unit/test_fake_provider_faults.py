@@ -416,6 +416,7 @@ def test_a_warming_request_is_no_call(fake_provider: FakeProvider) -> None:
 
 
 def test_stopping_ends_streams_that_hang() -> None:
+    before = set(threading.enumerate())
     server = FakeProvider().start()
     server.reply(Reply(hang_after=1))
     client = openai.OpenAI(base_url=server.openai_url, api_key="k", max_retries=0)
@@ -427,7 +428,7 @@ def test_stopping_ends_streams_that_hang() -> None:
     client.close()
     server.stop()
     assert server.open_connections == 0
-    assert "otel-llm-fake-provider" not in {thread.name for thread in threading.enumerate()}
+    assert "otel-llm-fake-provider" not in {thread.name for thread in set(threading.enumerate()) - before}
     with pytest.raises(RuntimeError, match="started before"):
         server.start()
 

@@ -57,7 +57,7 @@ def whole(value: object) -> int | None:
 
 def words(value: object) -> str | None:
     """A text as sent, else None; an empty one says nothing."""
-    return value if value and isinstance(value, str) else None
+    return value if isinstance(value, str) and value else None
 
 
 class Accumulator(Protocol):

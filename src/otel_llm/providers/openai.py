@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._failure import said
-from .._plain import record
+from .._operation import Usage
 from . import _openai_content
 from ._base import DICT, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
@@ -88,9 +88,11 @@ def _tool_name(call: object) -> str | None:
 
 def _embeddings_response(op: Operation, body: Any) -> None:
     """The vectors in `data` are never touched: reading them would cost more than the call."""
-    facts = record(body)  # Together's type has no usage, though the API may send it
+    facts = fields(body)
     op.response_model = words(facts.get("model"))
-    op.usage = usage_of(facts.get("usage"))
+    usage = usage_of(facts.get("usage"))
+    if usage is not None and usage.input is not None:
+        op.usage = Usage(usage.input)  # an embedding has no output tokens, whatever a host says
 
 
 class ChatStream:
