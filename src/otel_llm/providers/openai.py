@@ -88,7 +88,7 @@ def _tool_name(call: object) -> str | None:
 
 def _embeddings_response(op: Operation, body: Any) -> None:
     """The vectors in `data` are never touched: reading them would cost more than the call."""
-    facts = fields(body)
+    facts = record(body)  # Together's type has no usage, though the API may send it
     op.response_model = words(facts.get("model"))
     usage = usage_of(facts.get("usage"))
     if usage is not None and usage.input is not None:
