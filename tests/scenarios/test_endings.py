@@ -194,7 +194,9 @@ class TestSync:
     ) -> None:
         server.reply(Reply(chunks=5, hang_after=2))
         client = make(parsed_door.sdk, timeout=0.2)
-        if parsed_door.sdk == "anthropic":  # old methods have a timeout of their own, whatever the client's is
+        if (
+            parsed_door.sdk == "anthropic"
+        ):  # old methods have a timeout of their own, whatever the client's is
             client.messages.create = partial(client.messages.create, timeout=0.2)
         with pytest.raises(Exception, match=r"(?i)time"):
             with (

@@ -319,7 +319,7 @@ def test_a_million_priced_calls_sum_exactly() -> None:
     op = call("gpt-4o", Usage(17, 3, cache_read=5))
     started = time.perf_counter()
     total = sum((public(op) or Decimal(0) for _ in range(1_000_000)), Decimal(0))
-    print(f"\na million calls priced in {time.perf_counter() - started:.1f} s")  # noqa: T201
+    print(f"\na million calls priced in {time.perf_counter() - started:.1f} s")
     # 12 x 2.50 + 5 x 1.25 + 3 x 10 dollars per million
     assert total == Decimal("66.25")
 

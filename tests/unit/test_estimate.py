@@ -133,7 +133,7 @@ def test_the_work_grows_with_the_text_and_no_faster(piece: str) -> None:
         started = time.perf_counter()
         for _ in range(size):
             counted.add(piece)
-        print(f"\n{size} pieces of {piece!r} in {(time.perf_counter() - started) * 1e3:.1f} ms")  # noqa: T201
+        print(f"\n{size} pieces of {piece!r} in {(time.perf_counter() - started) * 1e3:.1f} ms")
         assert encoding.seen <= size * len(piece)
         assert len(counted._tail) <= 4096
 

@@ -301,7 +301,7 @@ def test_a_dead_host_is_harmless(daemon: Daemon, caplog: pytest.LogCaptureFixtur
     for _ in range(3):
         calls.add(1)
         program.send()
-    print(f"\nthree exports to a closed port took {(time.perf_counter() - started) * 1e3:.1f} ms")  # noqa: T201
+    print(f"\nthree exports to a closed port took {(time.perf_counter() - started) * 1e3:.1f} ms")
     program.close()
     assert caplog.records == []
 

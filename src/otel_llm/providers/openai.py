@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._failure import said
 from .._operation import Usage
+from .._plain import record
 from . import _openai_content
 from ._base import DICT, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import OPENAI as FINISH
