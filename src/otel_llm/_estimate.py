@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _guard
 from ._operation import Content, Usage
+from ._plain import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -184,7 +185,7 @@ class CallEstimate:
     @_guard.guarded
     def request(self, body: Any) -> None:
         """Take in what was asked."""
-        if self._endpoint.content is not None and isinstance(body, dict):
+        if self._endpoint.content is not None and is_object(body):
             self._asked = self._endpoint.content(body)
 
     @_guard.guarded
