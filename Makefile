@@ -49,6 +49,7 @@ proof: $(VENV)/.installed ## What is too long for CI: the SDKs' own tests, the l
 docs: $(VENV)/.installed ## Write the generated pages
 	$(BIN)/python -m otel_llm.semconv > docs/telemetry.md
 	$(BIN)/python -m otel_llm._config > docs/configuration.md
+	$(BIN)/python -m otel_llm.providers.not_covered > docs/coverage.md
 	$(BIN)/python deploy/grafana/dashboards.py
 
 lock: ## Resolve requirements.lock anew
