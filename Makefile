@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # The oldest and the newest SDKs of the matrix are run by .ci/run; `make matrix` runs all.
 
-.PHONY: help demo test whole lint versions bench matrix proof lock docs clean
+.PHONY: help demo test whole lint versions fuzz bench matrix proof lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -36,6 +36,9 @@ lint: $(VENV)/.installed ## ruff, mypy and pyright, strict
 
 versions: $(VENV)/.installed ## Run the scenarios on the oldest and newest SDKs and their family
 	$(BIN)/python -m tests.matrix --oldest --latest --family
+
+fuzz: $(VENV)/.installed ## Compare 2,000 random programs with and without instrumentation
+	OTEL_LLM_FUZZ=2000 $(BIN)/python -m pytest -q tests/scenarios/test_fuzz.py -n 2 --timeout 3600
 
 bench: $(VENV)/.installed ## Measure against the floor and the peers; writes docs/performance.md
 	$(BIN)/python -m benchmarks

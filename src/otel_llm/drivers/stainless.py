@@ -281,8 +281,8 @@ class StainlessDriver:
     # The HTTP response of a call.
 
     def _process_response(self, body: type, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
-        recording = _own()
-        if recording is not None:
+        recording = current.get()
+        if recording is not None and recording is not _meanwhile.get():
             self._bind(recording, body, kwargs)
         return wrapped(*args, **kwargs)
 
@@ -322,8 +322,8 @@ class StainlessDriver:
 
     def _build_request(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         request = wrapped(*args, **kwargs)
-        recording = _own()
-        if recording is not None:
+        recording = current.get()
+        if recording is not None and recording is not _meanwhile.get():
             recording.sent = perf_counter()
             recording.status = None
             if recording.propagate:
