@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # The oldest and the newest SDKs of the matrix are run by .ci/run; `make matrix` runs all.
 
-.PHONY: help demo test whole lint versions fuzz bench matrix proof lock docs clean
+.PHONY: help demo test whole page lint versions fuzz bench matrix proof lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,8 +25,11 @@ demo: $(VENV)/.installed ## Trace a small agent against a fake provider: no key,
 test: $(VENV)/.installed ## Run the tests
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --reruns 1
 
-whole: $(VENV)/.installed ## Run the tests that start other programs, the examples and the browser among them
-	$(BIN)/python -m pytest -q -m slow -n 2 --reruns 2
+whole: $(VENV)/.installed ## Run the tests that start other programs, the examples among them
+	$(BIN)/python -m pytest -q -m slow -n 2 --reruns 2 --ignore=tests/live_page
+
+page: $(VENV)/.installed ## Look at the live view's page with a browser (needs chromium)
+	$(BIN)/python -m pytest -q tests/live_page
 
 lint: $(VENV)/.installed ## ruff, mypy and pyright, strict
 	$(BIN)/ruff check .
