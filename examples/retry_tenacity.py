@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import tenacity
 
 import otel_llm
@@ -23,7 +23,7 @@ def ask(url: str) -> int:
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
-            status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+            status = error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else None
             call.retry(state.upcoming_sleep, status=status, error=type(error).__name__)
 
         @tenacity.retry(
@@ -31,7 +31,7 @@ def ask(url: str) -> int:
         )
         def post() -> dict[str, dict[str, int]]:
             body = {"model": "m1", "messages": [{"role": "user", "content": "Hi"}]}
-            return httpx.post(f"{url}/chat/completions", json=body).raise_for_status().json()  # type: ignore[no-any-return]
+            return httpx2.post(f"{url}/chat/completions", json=body).raise_for_status().json()  # type: ignore[no-any-return]
 
         usage = post()["usage"]
         call.usage(usage["prompt_tokens"], usage["completion_tokens"])
