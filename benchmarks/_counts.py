@@ -20,11 +20,13 @@ They are 128 apart, four times the 32 gaps that are recorded at a time."""
 
 CASES: dict[str, list[Any]] = {
     "openai call": ["openai", "call"],
+    "openai call, all told": ["openai", "told"],
     "openai stream": ["openai", "stream", SHORT],
     "openai async call": ["openai", "call", 0, True],
     "openai async stream": ["openai", "stream", SHORT, True],
     "openai embeddings": ["openai", "embeddings", 1],
     "anthropic call": ["anthropic", "call"],
+    "anthropic call, all told": ["anthropic", "told"],
     "anthropic stream": ["anthropic", "stream", SHORT],
     "anthropic async call": ["anthropic", "call", 0, True],
     "anthropic async stream": ["anthropic", "stream", SHORT, True],

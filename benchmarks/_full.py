@@ -27,6 +27,7 @@ _PROVIDERS = ("openai", "anthropic")
 TIMES: dict[str, list[Timed]] = {
     "default": [
         *[Timed([who, "call", 0, way]) for who in _PROVIDERS for way in (False, True)],
+        *[Timed([who, "told"]) for who in _PROVIDERS],
         *[Timed([who, "prompt"], rounds=9) for who in _PROVIDERS],
         *[Timed([who, "stream", 20]) for who in _PROVIDERS],
         *[Timed([who, "stream", 500, way], rounds=7) for who in _PROVIDERS for way in (False, True)],
@@ -51,8 +52,10 @@ TIMES: dict[str, list[Timed]] = {
 
 EMITS: dict[str, list[Any]] = {
     "openai call": ["openai", "call"],
+    "openai call, all told": ["openai", "told"],
     "openai stream 20": ["openai", "stream", 20],
     "anthropic call": ["anthropic", "call"],
+    "anthropic call, all told": ["anthropic", "told"],
     "anthropic stream 20": ["anthropic", "stream", 20],
 }
 

@@ -66,7 +66,7 @@ def _machine(results: Results) -> str:
 
 def _targets(results: Results) -> str:
     rows = [
-        (target.what, target.limit, target.found, "yes" if target.met else "**no**")
+        (target.what, target.limit, target.found, {None: "", True: "yes", False: "**no**"}[target.met])
         for target in targets(results)
     ]
     return "### Targets\n\n" + _table(("what", "target", "measured", "met"), rows)
@@ -96,6 +96,8 @@ def _counted(results: Results) -> str:
     cases = (
         "openai call",
         "anthropic call",
+        "openai call, all told",
+        "anthropic call, all told",
         "openai stream chunk",
         "anthropic stream chunk",
         "anthropic 100 KB prompt",
@@ -105,7 +107,9 @@ def _counted(results: Results) -> str:
     ]
     return (
         "### Python function calls and bytecodes added\n\n"
-        "Deterministic. Calls / bytecodes beyond those of the call without instrumentation; capture off.\n\n"
+        "Deterministic. Calls / bytecodes beyond those of the call without instrumentation; capture off. "
+        "A `call` is answered with what the floor reads; `all told` with all that the provider's own API tells: "
+        "limits, ids, tiers, details of tokens.\n\n"
         + _table(("", *cases), rows)
         + "\nWhose the bytecodes of one OpenAI call are:\n\n"
         + _by_owner(counts, none)
@@ -209,6 +213,8 @@ def _calls(results: Results) -> str:
         "OpenAI async": "openai async call",
         "Anthropic": "anthropic call",
         "Anthropic async": "anthropic async call",
+        "OpenAI, all told": "openai told",
+        "Anthropic, all told": "anthropic told",
     }
     big = {
         "OpenAI, 100 KB prompt": "openai prompt",

@@ -15,7 +15,8 @@ LONG = [
 ]
 """200 messages of 512 bytes: 100 KB of prompt."""
 
-KINDS = ("call", "prompt", "embeddings", "stream")
+KINDS = ("call", "told", "prompt", "embeddings", "stream")
+"""`call` is answered with what the floor reads and no more, `told` with all that the provider's own API tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Runner:
         self.scenario = scenario
         self.server = Server(scenario.provider)
         self.server.stream = scenario.kind == "stream"
+        self.server.told = scenario.kind == "told"
         self.server.chunks = max(scenario.size, 1)
         self.server.vectors = max(scenario.size, 1)
         self.client = client(self.server, asynchronous=scenario.asynchronous)

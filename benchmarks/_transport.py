@@ -1,4 +1,4 @@
-"""Real SDK clients over an in-process transport: no socket, bodies that stream, realistic headers."""
+"""Real SDK clients over an in-process transport: no socket, bodies that stream."""
 
 from __future__ import annotations
 
@@ -45,18 +45,10 @@ _CHAT = {
     "object": "chat.completion",
     "created": 1,
     "model": "gpt-4o-2024-08-06",
-    "service_tier": "default",
-    "system_fingerprint": "fp_1",
     "choices": [
         {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello there."}}
     ],
-    "usage": {
-        "prompt_tokens": 10,
-        "completion_tokens": 20,
-        "total_tokens": 30,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0},
-    },
+    "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
 }
 _MESSAGE = {
     "id": "msg_1",
@@ -66,8 +58,28 @@ _MESSAGE = {
     "content": [{"type": "text", "text": "Hello there."}],
     "stop_reason": "end_turn",
     "stop_sequence": None,
-    "usage": {"input_tokens": 6, "cache_read_input_tokens": 4, "output_tokens": 20},
+    "usage": {"input_tokens": 6, "output_tokens": 20},
 }
+_TOLD: dict[str, dict[str, Any]] = {
+    "openai": {
+        "service_tier": "default",
+        "system_fingerprint": "fp_1",
+        "usage": {
+            **_CHAT["usage"],  # type: ignore[dict-item]
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0},
+        },
+    },
+    "anthropic": {
+        "usage": {
+            "input_tokens": 6,
+            "cache_read_input_tokens": 4,
+            "output_tokens": 20,
+            "service_tier": "standard",
+        }
+    },
+}
+"""What the providers' own APIs tell beside what the floor reads."""
 
 
 def _event(data: Any, name: str | None = None) -> bytes:
@@ -112,8 +124,9 @@ def _stream_body(provider: str, count: int) -> list[bytes]:
 
 
 @cache
-def _answer_body(provider: str) -> bytes:
-    return json.dumps(_CHAT if provider == "openai" else _MESSAGE).encode()
+def _answer_body(provider: str, *, told: bool) -> bytes:
+    body = _CHAT if provider == "openai" else _MESSAGE
+    return json.dumps({**body, **_TOLD[provider]} if told else body).encode()
 
 
 @cache
@@ -146,12 +159,14 @@ class Server:
     def __init__(self, provider: str) -> None:
         self.provider = provider
         self.stream = False
+        self.told = False
+        """Whether answers tell all that the provider's own API does: limits, ids, tiers, token details."""
         self.chunks = 1
         self.vectors = 1
         self.wait = 0.0
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
-        headers = _HEADERS[self.provider]
+        headers = _HEADERS[self.provider] if self.told else {}
         if self.stream:
             body = _stream_body(self.provider, self.chunks)
             return httpx2.Response(
@@ -160,7 +175,7 @@ class Server:
         if request.url.path.endswith("/embeddings"):
             whole = _embedding_body(self.vectors)
         else:
-            whole = _answer_body(self.provider)
+            whole = _answer_body(self.provider, told=self.told)
         return httpx2.Response(
             200, stream=_Body([whole]), headers={"content-type": "application/json", **headers}
         )

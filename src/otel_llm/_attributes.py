@@ -6,21 +6,24 @@ Identity and usage are set before content, so that no limit on the number of att
 
 from __future__ import annotations
 
+from itertools import compress, repeat
+from operator import attrgetter, is_not
 from typing import TYPE_CHECKING, Any
 
-from ._operation import RateLimit
+from ._operation import RateLimit, Server, StreamStats, Usage
 from .semconv import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._operation import ErrorInfo, Operation, Server, StreamStats
+    from ._operation import ErrorInfo, Operation
     from .cost import Crossing
     from .semconv import Convention
 
-__all__ = ["answered", "description", "end", "ended", "exception", "shared", "start"]
+__all__ = ["SpanAttributes", "answered", "description", "exception", "points", "shared", "start"]
 
 _MAX_VALUES = 200
+_MAX_POINTS = 1000
 _OTHER = "_OTHER"
 
 
@@ -36,86 +39,118 @@ def start(op: Operation) -> dict[str, Any]:
     return attributes
 
 
-def end(op: Operation, conventions: Sequence[Convention]) -> dict[str, Any]:
-    """The span's attributes that are known when the call has ended."""
-    attributes: dict[str, Any] = {}
-    _fill(
-        attributes,
-        (names.RESPONSE_ID, op.response_id),
-        (names.RESPONSE_MODEL, op.response_model),
-        (names.CONVERSATION_ID, op.conversation_id),
-        (names.FINISH_REASONS, op.finish_reasons or None),
-        (names.OPENAI_API_TYPE, op.api),
-        (names.OUTCOME, str(op.outcome)),
-        (names.RESPONSE_TOOL_CALLS, op.tool_calls or None),
-    )
-    for convention in conventions:
-        if op.usage is not None:
-            convention.fill_usage(op, attributes)
+_CALL = (
+    ("response_id", names.RESPONSE_ID),
+    ("response_model", names.RESPONSE_MODEL),
+    ("conversation_id", names.CONVERSATION_ID),
+    ("api", names.OPENAI_API_TYPE),
+)
+_OPENAI_SERVER = (
+    ("request_id", names.RESPONSE_REQUEST_ID),
+    ("organization", names.RESPONSE_ORGANIZATION),
+    ("processing", names.RESPONSE_PROCESSING_TIME),
+    ("status", names.RESPONSE_STATUS_CODE),
+    ("service_tier", names.OPENAI_RESPONSE_SERVICE_TIER),
+    ("system_fingerprint", names.OPENAI_SYSTEM_FINGERPRINT),
+)
+_OTHER_SERVER = (
+    *_OPENAI_SERVER[:4],
+    ("service_tier", names.OWN_RESPONSE_SERVICE_TIER),
+    ("system_fingerprint", names.OWN_SYSTEM_FINGERPRINT),
+)
+_LIMIT = (
+    ("remaining_requests", names.RATELIMIT_REMAINING_REQUESTS),
+    ("remaining_tokens", names.RATELIMIT_REMAINING_TOKENS),
+    ("limit_requests", names.RATELIMIT_LIMIT_REQUESTS),
+    ("limit_tokens", names.RATELIMIT_LIMIT_TOKENS),
+    ("reset_requests", names.RATELIMIT_RESET_REQUESTS),
+    ("reset_tokens", names.RATELIMIT_RESET_TOKENS),
+)
+_STREAM = (
+    ("chunks", names.STREAM_CHUNKS),
+    ("bytes", names.STREAM_SIZE),
+    ("first_chunk", names.TIME_TO_FIRST_CHUNK),
+    ("gap_p50", names.STREAM_GAP_P50),
+    ("gap_p99", names.STREAM_GAP_P99),
+    ("gap_max", names.STREAM_GAP_MAX),
+    ("token_rate", names.STREAM_TOKEN_RATE),
+)
+_call, _server, _limit, _stream = (
+    attrgetter(*(field for field, _ in part)) for part in (_CALL, _OPENAI_SERVER, _LIMIT, _STREAM)
+)
+_NO_USAGE = Usage()
+_NO_SERVER = Server()
+_NO_LIMIT = RateLimit()
+_NOTHING: Any = None
+_NO_STREAM = StreamStats(_NOTHING, _NOTHING)
+
+
+class SpanAttributes:
+    """What the span of an ended call says in the chosen versions of the conventions.
+
+    The fields of the call and of its parts are read, paired with their attributes and sieved in C: for some thirty of
+    them, Python would double what a call costs.
+    """
+
+    __slots__ = ("_conventions", "_openai", "_others", "_usage")
+
+    def __init__(self, conventions: Sequence[Convention]) -> None:
+        self._conventions = conventions
+        usage = [pair for convention in conventions for pair in convention.usage]
+        self._usage = attrgetter(*(field for field, _ in usage))
+        self._openai, self._others = (
+            tuple(attribute for part in (_CALL, usage, server, _LIMIT, _STREAM) for _, attribute in part)
+            for server in (_OPENAI_SERVER, _OTHER_SERVER)
+        )
+
+    def of(self, op: Operation) -> dict[str, Any]:
+        """The attributes that are known when the call has ended."""
+        usage, server, stream = op.usage, op.server or _NO_SERVER, op.stream_stats
+        values = (
+            *_call(op),
+            *self._usage(usage or _NO_USAGE),
+            *_server(server),
+            *_limit(server.rate_limit or _NO_LIMIT),
+            *_stream(stream or _NO_STREAM),
+        )
+        keys = self._others if op.api is None else self._openai
+        pairs = zip(keys, values, strict=True)
+        attributes: dict[str, Any] = dict(compress(pairs, map(is_not, values, repeat(None))))
+        attributes[names.OUTCOME] = str(op.outcome)
+        if op.finish_reasons:
+            attributes[names.FINISH_REASONS] = op.finish_reasons
         if op.parameters:
-            convention.fill_request(op, attributes)
-    if op.stream_stats is not None:
-        _stream(op.stream_stats, attributes)
-        attributes[names.USAGE_SOURCE] = "absent" if op.usage is None else op.usage.source
-    elif op.usage is not None and op.usage.source != "provider":
-        attributes[names.USAGE_SOURCE] = op.usage.source
-    if op.server is not None:
-        _server(op, op.server, attributes)
+            for convention in self._conventions:
+                convention.fill_request(op, attributes)
+        if usage is not None:
+            if usage.modalities is not None:
+                for convention in self._conventions:
+                    convention.fill_modalities(usage.modalities, attributes)
+            if usage.source != "provider":
+                attributes[names.USAGE_SOURCE] = usage.source
+        if stream is not None:
+            attributes[names.REQUEST_STREAM] = True
+            attributes[names.USAGE_SOURCE] = "absent" if usage is None else usage.source
+        if op.cost is not None:
+            attributes[names.COST] = float(op.cost)
+        if any(_unusual(op)):
+            _fill_unusual(op, attributes)
+        return attributes
+
+
+_unusual = attrgetter("tool_calls", "error", "attempts", "attributes")
+
+
+def _fill_unusual(op: Operation, attributes: dict[str, Any]) -> None:
+    """Set what few calls have."""
+    if op.tool_calls:
+        attributes[names.RESPONSE_TOOL_CALLS] = op.tool_calls
     if op.error is not None:
         _error(op.error, attributes)
     if op.attempts:
         _attempts(op, attributes)
-    if op.cost is not None:
-        attributes[names.COST] = float(op.cost)
     if op.attributes:
         attributes.update(op.attributes)
-    return attributes
-
-
-def _fill(attributes: dict[str, Any], *pairs: tuple[str, Any]) -> None:
-    for name, value in pairs:
-        if value is not None:
-            attributes[name] = value  # noqa: PERF403 - a comprehension would cost a frame
-
-
-def _stream(stats: StreamStats, attributes: dict[str, Any]) -> None:
-    _fill(
-        attributes,
-        (names.REQUEST_STREAM, True),
-        (names.STREAM_CHUNKS, stats.chunks),
-        (names.STREAM_SIZE, stats.bytes),
-        (names.TIME_TO_FIRST_CHUNK, stats.first_chunk),
-        (names.STREAM_GAP_P50, stats.gap_p50),
-        (names.STREAM_GAP_P99, stats.gap_p99),
-        (names.STREAM_GAP_MAX, stats.gap_max),
-        (names.STREAM_TOKEN_RATE, stats.token_rate),
-    )
-
-
-def _server(op: Operation, server: Server, attributes: dict[str, Any]) -> None:
-    openai = op.api is not None
-    limit = server.rate_limit or _NO_LIMIT
-    _fill(
-        attributes,
-        (names.RESPONSE_REQUEST_ID, server.request_id),
-        (names.RESPONSE_ORGANIZATION, server.organization),
-        (names.RESPONSE_PROCESSING_TIME, server.processing),
-        (names.RESPONSE_STATUS_CODE, server.status),
-        (
-            names.OPENAI_RESPONSE_SERVICE_TIER if openai else names.OWN_RESPONSE_SERVICE_TIER,
-            server.service_tier,
-        ),
-        (names.OPENAI_SYSTEM_FINGERPRINT, server.system_fingerprint if openai else None),
-        (names.RATELIMIT_REMAINING_REQUESTS, limit.remaining_requests),
-        (names.RATELIMIT_REMAINING_TOKENS, limit.remaining_tokens),
-        (names.RATELIMIT_LIMIT_REQUESTS, limit.limit_requests),
-        (names.RATELIMIT_LIMIT_TOKENS, limit.limit_tokens),
-        (names.RATELIMIT_RESET_REQUESTS, limit.reset_requests),
-        (names.RATELIMIT_RESET_TOKENS, limit.reset_tokens),
-    )
-
-
-_NO_LIMIT = RateLimit()
 
 
 def _error(error: ErrorInfo, attributes: dict[str, Any]) -> None:
@@ -206,7 +241,7 @@ _hosts = _Capped()
 
 
 def shared(op: Operation) -> dict[str, Any]:
-    """What all metric points of a call carry, each with a bounded number of values.
+    """What the metric points of a call that runs carry, each with a bounded number of values.
 
     Not the server: each attribute costs every record four calls, and the duration has it.
     """
@@ -216,11 +251,15 @@ def shared(op: Operation) -> dict[str, Any]:
     return attributes
 
 
-def answered(op: Operation, common: dict[str, Any]) -> dict[str, Any]:
-    """What the metric points of a call that has ended share; adds to `common`."""
+def answered(op: Operation) -> dict[str, Any]:
+    """What the metric points of a call that has ended share: `shared`, and the model that answered."""
+    attributes = {names.OPERATION_NAME: op.name, names.PROVIDER_NAME: op.provider}
+    known = _models.known
+    if (model := op.request_model) is not None:
+        attributes[names.REQUEST_MODEL] = model if model in known else _models.add(model)
     if (model := op.response_model) is not None:
-        common[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
-    return common
+        attributes[names.RESPONSE_MODEL] = model if model in known else _models.add(model)
+    return attributes
 
 
 def low(error: str) -> str:
@@ -228,7 +267,29 @@ def low(error: str) -> str:
     return error if error in _errors.known else _errors.add(error)
 
 
-def ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
+_points: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
+_key = attrgetter(
+    "name", "provider", "request_model", "response_model", "server_address", "server_port", "outcome", "api"
+)
+
+
+def points(op: Operation) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the metric points of an ended call share (`answered`), and what its duration says.
+
+    Kept, since most calls are like one before; nobody may change them.
+    """
+    tier = None if op.server is None else op.server.service_tier
+    key = (*_key(op), tier, None if op.error is None else op.error.type)
+    found = _points.get(key)
+    if found is None:
+        if len(_points) >= _MAX_POINTS:
+            _points.clear()
+        common = answered(op)
+        found = _points[key] = (common, _ended(op, common))
+    return found
+
+
+def _ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
     """The attributes of the duration: how the call ended as well."""
     attributes = answered.copy()
     if (host := op.server_address) is not None:

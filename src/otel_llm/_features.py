@@ -51,7 +51,7 @@ def _signals(recorder: Recorder) -> Signals:
         if item.group in ("cost", "budget") and item.group in recorder.kinds
     }
     return Signals(
-        attributes=lambda op: _attributes.answered(op, _attributes.shared(op)),
+        attributes=_attributes.answered,
         cost=getattr(made.get("otel_llm.cost"), "add", None),
         last_cost=getattr(made.get("otel_llm.last_cost"), "set", None),
         unpriced=getattr(made.get("otel_llm.unpriced.calls"), "add", None),

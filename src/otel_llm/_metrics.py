@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import MeterProvider, Observation
 
+from . import _attributes
 from ._attributes import low
 from ._recording import drain, open_recordings
 from .semconv import names, own
@@ -100,7 +101,10 @@ class OwnMetrics:
                 record(value, attributes, NO_SPAN)
 
     def end(self, op: Operation, common: dict[str, Any], context: Context) -> None:
-        """Record what was out of the ordinary about a call; `common` has neither outcome nor error."""
+        """Record what was out of the ordinary about a call; `common` has neither outcome nor error.
+
+        Errors are recorded in the span's `context`, which offers an exemplar; the rest has that of the duration.
+        """
         error = op.error
         if error is not None:
             failed = {**common, names.ERROR_TYPE: low(error.type)}
@@ -114,23 +118,23 @@ class OwnMetrics:
         elif op.attempts:
             self._attempts(1, {**common, names.ATTEMPT_OUTCOME: "succeeded"}, context)
         if op.stream_stats is not None:
-            self._stream(op, op.stream_stats, common, context)
+            self._stream(op, op.stream_stats, common)
         usage = op.usage
         if usage is None or usage.source == "estimate":
             return
         if usage.cache_read:
-            self._cache_read(usage.cache_read, common, context)
-            self._hits(1, common, context)
+            self._cache_read(usage.cache_read, common, NO_SPAN)
+            self._hits(1, common, NO_SPAN)
         if usage.cache_write:
-            self._cache_write(usage.cache_write, common, context)
+            self._cache_write(usage.cache_write, common, NO_SPAN)
         if usage.reasoning:
-            self._reasoning(usage.reasoning, common, context)
+            self._reasoning(usage.reasoning, common, NO_SPAN)
 
-    def _stream(self, op: Operation, stats: StreamStats, common: dict[str, Any], context: Context) -> None:
+    def _stream(self, op: Operation, stats: StreamStats, common: dict[str, Any]) -> None:
         ended = {**common, names.OUTCOME: str(op.outcome)}
-        self._streams(1, {**ended, names.ERROR_TYPE: low(op.error.type)} if op.error else ended, context)
+        self._streams(1, {**ended, names.ERROR_TYPE: low(op.error.type)} if op.error else ended, NO_SPAN)
         if stats.token_rate is not None:
-            self._token_rate(stats.token_rate, ended, context)
+            self._token_rate(stats.token_rate, ended, NO_SPAN)
 
 
 class Gauges:
@@ -186,7 +190,7 @@ class Gauges:
             for recording in open_recordings():
                 op = recording.op
                 if recording.recorder in self._recorders and (op.stream or not streams):
-                    key = (op.name, op.provider, recording.attributes.get(names.REQUEST_MODEL))
+                    key = (op.name, op.provider, _attributes.shared(op).get(names.REQUEST_MODEL))
                     counts[key] = counts.get(key, 0) + 1
             seen.update(counts)
             yield from (Observation(count, _active_attributes(*key)) for key, count in counts.items())

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+from operator import attrgetter
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 SCOPE = "otel_llm"
+_TOLD = frozenset({SESSION, OPTIONS})
+"""The context keys by which the application says something of its calls."""
+_unusual = attrgetter("error", "attempts", "stream_stats")
+_subsets = attrgetter("cache_read", "cache_write", "reasoning")
 
 _at_exit = False
 
@@ -74,7 +79,11 @@ class Recorder:
         self.gauges.join(self, meter, kinds)
         self.chunk_metrics = bool(kinds & {"chunks", "sizes"})
         self.upload = _completion_hook(config)
+        self._attributes = _attributes.SpanAttributes(self.conventions)
+        self.adopts = config.anthropic_native == "adopt"
         self.captures = config.capture_content != "no_content" or self.upload is not None
+        self.extras = self.captures or config.estimate_usage or config.request_hook is not None
+        """Whether every call needs more than its start: a capture, an estimate, a hook."""
 
     def close(self) -> None:
         """Fall silent: observable metrics cannot be taken back. Calls under way still end here."""
@@ -107,13 +116,22 @@ class Recorder:
         op.started = perf_counter()
         if self.config.filters and not self._wanted(op):
             return None
-        session: Any = context.get(SESSION)
-        if session is not None:
-            _in_session(op, session)
+        told = not _TOLD.isdisjoint(context)
+        if told:
+            _in_session(op, context.get(SESSION))
         recording = Recording(self, op, endpoint, context, adopting=adopting)
-        chosen: Any = context.get(OPTIONS)
+        if told or self.extras:
+            self._equip(recording, context.get(OPTIONS))
+        _recording.running.add(recording)
+        if listeners.start:
+            tell(listeners.start, op)
+        return recording
+
+    def _equip(self, recording: Recording, chosen: Any) -> None:
+        """Give a call what only some need; `chosen` is what an `options(...)` block says."""
+        endpoint = recording.endpoint
         if (self.captures or chosen is not None) and (
-            adopting or self.upload is not None or recording.span.is_recording()
+            recording.adopting or self.upload is not None or recording.span.is_recording()
         ):
             from ._capture import begin  # noqa: PLC0415 - only who captures content needs it
 
@@ -122,11 +140,7 @@ class Recorder:
         if self.config.estimate_usage and endpoint is not None:
             from ._estimate import CallEstimate  # noqa: PLC0415 - only who estimates needs it
 
-            recording.estimate = CallEstimate(endpoint, op.request_model)
-        _recording.begin(recording)
-        if listeners.start:
-            tell(listeners.start, op)
-        return recording
+            recording.estimate = CallEstimate(endpoint, recording.op.request_model)
 
     def _wanted(self, op: Operation) -> bool:
         for wanted in self.config.filters:
@@ -152,16 +166,17 @@ class Recorder:
         """Record what waits about chunks, on the reading thread."""
         gaps = recording.gaps
         if gaps is not None:
+            attributes = _attributes.shared(recording.op)
             for convention in self.metrics:
-                convention.gaps(gaps.pending, recording.attributes)
-            self.own.sizes(gaps.sizes, recording.attributes)
+                convention.gaps(gaps.pending, attributes)
+            self.own.sizes(gaps.sizes, attributes)
             gaps.take()
 
     def retried(self, recording: Recording, attempt: Attempt) -> None:
         """An attempt failed, and the SDK is about to wait and send again."""
         op = recording.op
         op.attempts += (attempt,)
-        self.own.retried(attempt, recording.attributes, recording.context)
+        self.own.retried(attempt, _attributes.shared(op), recording.context)
         if listeners.attempt:
             tell(listeners.attempt, op, attempt)
 
@@ -171,9 +186,7 @@ class Recorder:
         Each step stands alone, so that one that fails does not cost the others; their guards are written out, as
         the decorator costs every call two frames a step.
         """
-        _recording.forget(recording)
         op = recording.op
-        recording.http = None
         op.duration = now - op.started
         op.outcome = outcome
         if (
@@ -206,7 +219,7 @@ class Recorder:
         span = recording.span
         try:
             if span.is_recording():
-                attributes = _attributes.end(op, self.conventions)
+                attributes = self._attributes.of(op)
                 if content:
                     attributes = _attributes.within(span, {**attributes, **content})
                 span.set_attributes(attributes)
@@ -221,17 +234,11 @@ class Recorder:
 
     def _metrics(self, recording: Recording, op: Operation) -> None:
         try:
-            common = _attributes.answered(op, recording.attributes)
-            ended = _attributes.ended(op, common)
+            common, ended = _attributes.points(op)
             for convention in self.metrics:
                 convention.end(op, ended, common, recording.context)
             usage, server = op.usage, op.server
-            if (
-                op.error is not None
-                or op.attempts
-                or op.stream_stats is not None
-                or (usage is not None and (usage.cache_read or usage.cache_write or usage.reasoning))
-            ):
+            if any(_unusual(op)) or (usage is not None and any(_subsets(usage))):
                 self.own.end(op, common, recording.context)
             if server is not None and server.rate_limit is not None:
                 self.gauges.limits(op, server.rate_limit)
@@ -247,7 +254,7 @@ class Recorder:
                 context=recording.context,
                 severity_number=SeverityNumber.DEBUG,
                 severity_text="DEBUG",
-                attributes={**_attributes.start(op), **_attributes.end(op, self.conventions), **content},
+                attributes={**_attributes.start(op), **self._attributes.of(op), **content},
                 event_name=names.DETAILS_EVENT,
             )
         )
@@ -300,7 +307,9 @@ def _completion_hook(config: Config) -> Callable[[Content, Any], Content] | None
     return load(config.completion_hook)
 
 
-def _in_session(op: Operation, session: Session) -> None:
+def _in_session(op: Operation, session: object) -> None:
     """What the application said of the conversation; it knows its id better than a provider's object does."""
+    if not isinstance(session, Session):
+        return
     op.conversation_id = session.conversation_id or op.conversation_id
     op.attributes = session.attributes

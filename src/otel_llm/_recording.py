@@ -9,7 +9,6 @@ empties (`drain`).
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from contextvars import ContextVar
 from time import perf_counter
@@ -33,7 +32,7 @@ from ._options import current as chosen_options
 from .semconv import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection
 
     from opentelemetry.context import Context
 
@@ -44,14 +43,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Recording",
-    "begin",
     "bury",
     "current",
     "drain",
     "exit_now",
-    "forget",
     "free",
     "open_recordings",
+    "running",
     "silenced",
 ]
 
@@ -61,14 +59,15 @@ _OTHERS = (
     "opentelemetry.genai.inference_span",  # semantic-conventions-genai #475
 )
 """Context keys by which a framework says that the current span is already the span of this inference."""
+_NOTED = frozenset({_SUPPRESS_INSTRUMENTATION_KEY, _SUPPRESS_PLAIN, OPTIONS, *_OTHERS})
+"""The context keys that can keep a call from being recorded."""
 
 current: ContextVar[Recording | None] = ContextVar("otel_llm_recording", default=None)
 """The recording whose SDK call is running in this context."""
 
+running: set[Recording] = set()
+"""The calls that have begun and not ended: whoever takes one out ends it."""
 buried: deque[tuple[Recording, float]] = deque()
-_open: set[Recording] = set()
-"""Recordings that have begun and not ended."""
-_ending = threading.RLock()
 
 
 def bury(recording: Recording) -> None:
@@ -90,27 +89,17 @@ def drain() -> None:
 def exit_now() -> None:
     """End what is still open when the program ends: it was not read to its end."""
     drain()
-    for recording in list(_open):
+    for recording in list(running):
         recording.end(recording.let_go())
 
 
 def _forked() -> None:
     """A child process has none of its parent's calls."""
-    _open.clear()
+    running.clear()
     buried.clear()
 
 
 os.register_at_fork(after_in_child=_forked)
-
-
-def forget(recording: Recording) -> None:
-    """The call has ended."""
-    _open.discard(recording)
-
-
-def begin(recording: Recording) -> None:
-    """The call has begun."""
-    _open.add(recording)
 
 
 def free() -> Context | None:
@@ -120,18 +109,19 @@ def free() -> Context | None:
     recorded call or a framework's own inference span.
     """
     context = get_current()
-    if context:
-        get = context.get
-        if get(_SUPPRESS_INSTRUMENTATION_KEY) or get(_SUPPRESS_PLAIN):
-            return None
-        for key in _OTHERS:
-            if get(key) is not None:
-                return None
-        chosen: Any = get(OPTIONS)
-        if chosen is not None and chosen.enabled is False:
-            return None
+    if not _NOTED.isdisjoint(context) and _kept_out(context):
+        return None
     outer = current.get()
     return context if outer is None or outer.ended else None
+
+
+def _kept_out(context: Context) -> bool:
+    if context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN):
+        return True
+    if any(context.get(key) is not None for key in _OTHERS):
+        return True
+    chosen = chosen_options(context)
+    return chosen is not None and chosen.enabled is False
 
 
 def silenced() -> bool:
@@ -144,34 +134,41 @@ def silenced() -> bool:
     return bool(off or context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_PLAIN))
 
 
-class Recording:
-    """The live side of an `Operation`."""
+def _no_size(_: object) -> int:
+    return 0
 
-    __slots__ = (
-        "__weakref__",
-        "_token",
-        "_tokens",
-        "accumulator",
-        "adopting",
-        "attributes",
-        "capture",
-        "context",
-        "ended",
-        "endpoint",
-        "estimate",
-        "gaps",
-        "hides",
-        "http",
-        "op",
-        "parsed",
-        "propagate",
-        "reading",
-        "recorder",
-        "sent",
-        "span",
-        "stats",
-        "status",
-    )
+
+class Recording:
+    """The live side of an `Operation`.
+
+    What most calls leave as it is are attributes of the class, so that a call sets few.
+    """
+
+    ended = False
+    parsed = False
+    """The SDK parses the stream: its bytes need not be."""
+    http: Any = None
+    """The SDK's HTTP response, until the call returns."""
+    accumulator: Accumulator | None = None
+    stats: StreamStats | None = None
+    """Those of the stream, while it runs."""
+    gaps: Gaps | None = None
+    capture: Capture | None = None
+    """Collects the content, where that goes somewhere."""
+    estimate: CallEstimate | None = None
+    """Counts tokens, where the user asks for it and the provider does not."""
+    sent = 0.0
+    """When the newest attempt was sent, on the clock of `perf_counter`."""
+    status: int | None = None
+    """What the newest attempt was answered with, when that was an error."""
+    propagate = False
+    hides = False
+    """The stream has a chunk that we asked for, and the application did not."""
+    adopting = False
+    """The SDK starts the span of this call itself, and `adopt` is told."""
+    _size: Callable[[Any], int] = staticmethod(_no_size)
+    _more = False
+    """A chunk is more than a count and a time."""
 
     def __init__(
         self,
@@ -185,37 +182,25 @@ class Recording:
         self.recorder = recorder
         self.op = op
         self.endpoint = endpoint
-        self.ended = False
-        self.reading = False  # a read of the stream is under way: what closes it now is part of that read
-        self.parsed = False  # the SDK parses the stream: its bytes need not be
-        self.http: Any = None  # the SDK's HTTP response, until the call returns
-        self.accumulator: Accumulator | None = None
-        self.stats: StreamStats | None = None
-        self.capture: Capture | None = None  # collects the content, where that goes somewhere
-        self.gaps: Gaps | None = None
-        self.sent = 0.0
-        self.status: int | None = None
-        self.propagate = False
-        self.hides = False  # the stream has a chunk that we asked for, and the application did not
-        self.estimate: CallEstimate | None = (
-            None  # counts tokens, where the user asks and the provider does not
-        )
-        self.adopting = adopting  # the SDK starts the span of this call itself, and `adopt` is told
+        if adopting:
+            self.adopting = True
+            self.context = context
+            self.span: Span = INVALID_SPAN
+            return
         attributes = _attributes.start(op)
-        self.attributes = _attributes.shared(op)  # what every metric point of this call carries
         if op.stream:
-            attributes = {**attributes, names.REQUEST_STREAM: True}  # a sampler may go by it
-        self.context = context
-        self.span: Span = INVALID_SPAN
-        if not adopting:
-            name = f"{op.name} {op.request_model}" if op.request_model else op.name
-            tracer = recorder.tracer
-            self.adopt(
-                tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=op.start_time)
-            )
+            attributes[names.REQUEST_STREAM] = True  # a sampler may go by it
+        name = f"{op.name} {op.request_model}" if op.request_model else op.name
+        self.span = span = recorder.tracer.start_span(
+            name, context, SpanKind.CLIENT, attributes, start_time=op.start_time
+        )
+        ids = span.get_span_context()
+        op.trace_id = ids.trace_id
+        op.span_id = ids.span_id
+        self.context = set_span_in_context(span, context)
 
     def adopt(self, span: Span) -> None:
-        """Record to `span`."""
+        """Record to `span`, which somebody else has started."""
         self.span = span
         ids = span.get_span_context()
         self.op.trace_id = ids.trace_id
@@ -244,39 +229,47 @@ class Recording:
         except Exception as mistake:  # noqa: BLE001
             _guard.caught(mistake)
 
-    def stream(self) -> None:
-        """The call streams: be ready to count chunks."""
+    def stream(self, accumulator: Accumulator | None = None) -> None:
+        """The call streams: be ready to count chunks, with the endpoint's accumulator if none is given."""
         op = self.op
         op.stream = True
         op.stream_stats = self.stats = StreamStats()
-        if self.endpoint is not None and self.endpoint.accumulator is not None:
-            self.accumulator = self.endpoint.accumulator(op)
+        if accumulator is None and self.endpoint is not None and self.endpoint.accumulator is not None:
+            accumulator = self.endpoint.accumulator(op)
+        if accumulator is not None:
+            self.accumulator = accumulator
+            self._size = accumulator.add
         if self.capture is not None:
             self.capture.stream()
         if self.recorder.chunk_metrics:
             self.gaps = Gaps()
+        self._more = (self.gaps or self.capture or self.estimate) is not None
 
     def chunk(self, chunk: object) -> None:
         """Count a chunk that the caller is about to get: the hot path of streams."""
         now = perf_counter()
         stats = self.stats
-        if stats is None or self.ended:
+        if stats is None:
             return
         stats.chunks += 1
-        size = 0 if self.accumulator is None else self.accumulator.add(chunk)
+        size = self._size(chunk)
         stats.bytes += size
         last = stats.last_chunk
         stats.last_chunk = now
-        gaps = self.gaps
         if last is None:
             stats.first_chunk = now - self.op.started
-            if gaps is not None:
-                gaps.sizes.append(size)
-        elif gaps is not None:
+        if self._more or listeners.chunk:
+            self._tell(chunk, size, now, last)
+
+    def _tell(self, chunk: object, size: int, now: float, last: float | None) -> None:
+        """Give a chunk to whoever wants more of it than its count."""
+        gaps = self.gaps
+        if gaps is not None:
             gaps.sizes.append(size)
-            gaps.pending.append(now - last)
-            if len(gaps.pending) == gaps.MOST:
-                self.recorder.flush(self)
+            if last is not None:
+                gaps.pending.append(now - last)
+                if len(gaps.pending) == gaps.MOST:
+                    self.recorder.flush(self)
         if listeners.chunk:
             tell(listeners.chunk, self.op, chunk, now)
         if self.capture is not None:
@@ -320,13 +313,16 @@ class Recording:
 
     def end(self, outcome: Outcome, error: BaseException | None = None, *, at: float | None = None) -> None:
         """End the call, exactly once; `at` is the `perf_counter` of an end that is noticed later."""
-        with _ending:
-            if self.ended:
-                return
-            self.ended = True
-        self.recorder.finish(self, outcome, error, perf_counter() if at is None else at)
+        now = perf_counter() if at is None else at
+        try:
+            running.remove(self)
+        except KeyError:
+            return  # somebody else was first
+        self.ended = True
+        self.stats = self.http = None
+        self.recorder.finish(self, outcome, error, now)
 
 
-def open_recordings() -> Iterable[Recording]:
+def open_recordings() -> Collection[Recording]:
     """The calls that run now; for gauges and tests."""
-    return list(_open)
+    return list(running)

@@ -19,8 +19,13 @@ EVERYTHING = [
     # Guarded functions: replaced in their guard, so that the guard itself is what is tested.
     *(("site", index) for index in range(len(_guard.SITES))),
     # What the inline guards stand around.
-    ("otel_llm._attributes", "end"),
-    ("otel_llm._attributes", "ended"),
+    ("otel_llm.drivers._clients", "Clients.facts"),
+    ("otel_llm.drivers._headers", "read"),
+    ("otel_llm.providers._parameters", "words"),
+    ("otel_llm._recording", "Recording.enter"),
+    ("otel_llm._recording", "Recording.response"),
+    ("otel_llm._attributes", "SpanAttributes.of"),
+    ("otel_llm._attributes", "points"),
     ("otel_llm._recorder", "describe"),
     ("otel_llm._recording", "Recording.chunk"),
     ("otel_llm._recorder", "Recorder.flush"),
@@ -96,8 +101,7 @@ def test_a_fault_of_ours_is_invisible(
     lines = {record.getMessage() for record in first}
     assert len(lines) == len(first)  # one line per code line that failed
     assert again == []  # and then no more
-    for recording in list(_recording.open_recordings()):
-        _recording._open.discard(recording)
+    _recording.running.clear()
 
 
 def test_without_a_fault_nothing_is_logged(

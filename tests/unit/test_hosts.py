@@ -183,7 +183,11 @@ class TestClients:
     def test_address_and_port(self, url: str, address: str, port: int, label: str) -> None:
         with _client(base_url=url) as client:
             known = Clients(OPENAI).facts(client, Recorder(Config()))
-        assert (known.address, known.port, known.answerer.label) == (address, port, label)
+        assert (known.facts["server_address"], known.facts["server_port"], known.answerer.label) == (
+            address,
+            port,
+            label,
+        )
 
     def test_a_base_url_changed_later_counts(self) -> None:
         clients, recorder = Clients(OPENAI), Recorder(Config())
@@ -192,8 +196,8 @@ class TestClients:
             assert clients.facts(client, recorder) is first
             client.base_url = "https://api.mistral.ai/v1"
             second = clients.facts(client, recorder)
-        assert (first.answerer.label, first.openai) == ("openai", True)
-        assert (second.answerer.label, second.openai, second.address) == (
+        assert (first.answerer.label, first.answerer.is_openai) == ("openai", True)
+        assert (second.answerer.label, second.answerer.is_openai, second.facts["server_address"]) == (
             "mistral_ai",
             False,
             "api.mistral.ai",
@@ -204,9 +208,16 @@ class TestClients:
         with _client(base_url="https://api.openai.com/v1") as client:
             recorder = Recorder(Config.load(propagate_hosts="api.mistral.ai"))
             known = clients.facts(client, recorder, "https://api.mistral.ai/v1/chat/completions")
-            assert (known.answerer.label, known.address, known.port) == ("mistral_ai", "api.mistral.ai", 443)
-            assert (known.openai, known.propagate) == (False, True)
-            assert clients.facts(client, recorder, "/chat/completions").address == "api.openai.com"
+            assert (known.answerer.label, known.facts["server_address"], known.facts["server_port"]) == (
+                "mistral_ai",
+                "api.mistral.ai",
+                443,
+            )
+            assert (known.answerer.is_openai, known.propagate) == (False, True)
+            assert (
+                clients.facts(client, recorder, "/chat/completions").facts["server_address"]
+                == "api.openai.com"
+            )
             same = clients.facts(client, recorder, "https://api.openai.com/v1/chat/completions")
             assert same is clients.facts(client, recorder)
 

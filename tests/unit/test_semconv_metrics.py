@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_llm import semconv
+from otel_llm._attributes import SpanAttributes
 from otel_llm._operation import ErrorInfo, Operation, StreamStats, Usage
 from otel_llm.semconv import names, own, v1_41
 from support.conformance import tables, violations
@@ -89,6 +90,11 @@ def test_a_service_tier_elsewhere_is_not_openais() -> None:
 FULL = Usage(100, 20, 40, 30, 5, {"text.input": 60, "image.input": 25, "text.cache_read": 10}, 10, 20)
 
 
+def _usage_of(setting: str, usage: Usage | None) -> dict[str, Any]:
+    attributes = SpanAttributes(semconv.chosen(setting)).of(call(usage=usage))
+    return {name: value for name, value in attributes.items() if ".usage." in name and "source" not in name}
+
+
 @pytest.mark.parametrize(
     ("setting", "cache", "modalities"),
     [
@@ -102,9 +108,7 @@ FULL = Usage(100, 20, 40, 30, 5, {"text.input": 60, "image.input": 25, "text.cac
     ],
 )
 def test_usage(setting: str, cache: list[str], modalities: list[str]) -> None:
-    attributes: dict[str, Any] = {}
-    for convention in semconv.chosen(setting):
-        convention.fill_usage(call(usage=FULL), attributes)
+    attributes = _usage_of(setting, FULL)
     expected = {
         "gen_ai.usage.input_tokens": 100,
         "gen_ai.usage.output_tokens": 20,
@@ -122,16 +126,14 @@ def test_usage(setting: str, cache: list[str], modalities: list[str]) -> None:
 
 @pytest.mark.parametrize("usage", [None, Usage(source="absent"), Usage(modalities={"video.input": 3})])
 def test_absent_usage_is_absent(usage: Usage | None) -> None:
-    attributes: dict[str, Any] = {}
-    for convention in semconv.chosen("both"):
-        convention.fill_usage(call(usage=usage), attributes)
-    assert attributes == {}
+    assert _usage_of("both", usage) == {}
 
 
 def test_a_count_of_zero_is_an_attribute() -> None:
-    attributes: dict[str, Any] = {}
-    v1_41.CONVENTION.fill_usage(call(usage=Usage(input=3, output=0)), attributes)
-    assert attributes == {"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 0}
+    assert _usage_of("1.41", Usage(input=3, output=0)) == {
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 0,
+    }
 
 
 # What the instruments record.

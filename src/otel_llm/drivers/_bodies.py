@@ -19,9 +19,10 @@ from .. import _guard
 from .._operation import Outcome
 from .._recording import bury
 from ..providers._base import fields
+from ._streams import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from types import FrameType
 
     from .._recording import Recording
@@ -45,9 +46,14 @@ class Tie:
         bury(self.recording)
 
 
-def tie(recording: Recording, response: Any) -> None:
-    """Bind `response` to `recording`, so that whoever reads it later, in whatever context, is found."""
+def tie(recording: Recording, response: Any, body: Callable[[Any, Recording, Any], Any]) -> None:
+    """Bind `response` to `recording`, so that whoever reads it later, in whatever context, is found.
+
+    One that was not read yet gets a `body` (`Body` or `AsyncBody`) before its byte stream.
+    """
     response.extensions[_KEY] = Tie(recording)
+    if not response.is_closed:
+        response.stream = body(response.stream, recording, response.headers)
 
 
 def tied(response: Any) -> Recording | None:
@@ -60,28 +66,34 @@ _DYING = frozenset({"__stream__", "iter_raw", "aiter_raw"})
 """Generators of the SDK and of httpx that close the response when they are dropped."""
 
 
-def _being_finalised() -> bool:
-    """Whether this close comes from a dying generator, or from inside the OpenTelemetry SDK, whose locks may be held.
+def _closer(recording: Recording) -> str:
+    """Who closes the response, by the frames of this close.
 
-    A generator of the application may close a stream too when the garbage collector drops it, at any allocation.
+    reading      the SDK, while we read its stream: how the read ends is what counts
+    finaliser    a dying generator, or somebody inside the OpenTelemetry SDK, whose locks may be held: a generator of
+                 the application may close a stream too when the garbage collector drops it, at any allocation
+    application  anybody else
     """
+    who = "application"
     frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who closes
     while frame is not None:
-        if frame.f_code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith(
-            "opentelemetry.sdk"
-        ):
-            return True
+        code = frame.f_code
+        if code in OURS and frame.f_locals["self"].recording is recording:
+            return "reading"
+        if code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
+            who = "finaliser"
         frame = frame.f_back
-    return False
+    return who
 
 
 @_guard.guarded
 def _closed(recording: Recording) -> None:
-    if recording.ended or recording.reading:
+    if recording.ended:
         return
-    if _being_finalised():
+    who = _closer(recording)
+    if who == "finaliser":
         bury(recording)
-    else:
+    elif who == "application":
         recording.close(sys.exception())
 
 

@@ -19,22 +19,40 @@ if TYPE_CHECKING:
     from ..providers._base import Endpoint
     from ._clients import Client
 
-__all__ = ["ask_for_usage", "asked", "failed", "propagate", "refused", "retrying", "returned", "watched"]
+__all__ = ["asked", "equip", "failed", "propagate", "refused", "retrying", "returned", "watched"]
 
 _MAX_RAW = 1024 * 1024
 
 
-@_guard.guarded
 def asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
     """Read the request and return its body; what an odd body does to us costs attributes, not the span."""
-    body = options.json_data
-    if options.extra_json:
-        body = {**body, **options.extra_json} if isinstance(body, DICT) else options.extra_json
-    if endpoint.method == "get":
-        op.response_id = options.url.partition("?")[0].rpartition("/")[2]
-    elif isinstance(body, DICT):
-        endpoint.request(op, body)
+    try:
+        body = options.json_data
+        if options.extra_json:
+            body = {**body, **options.extra_json} if isinstance(body, DICT) else options.extra_json
+        if isinstance(body, DICT):
+            endpoint.request(op, body)
+        elif endpoint.method == "get":
+            op.response_id = options.url.partition("?")[0].rpartition("/")[2]
+    except Exception as error:  # noqa: BLE001 - inline, as a call of the guard costs every call two frames
+        _guard.caught(error)
+        return None
     return body
+
+
+def equip(recording: Recording, client: Client, options: Any, body: Any) -> None:
+    """Make ready what only some calls need: a stream, content, an estimate, a hook of the user's."""
+    if recording.capture is not None:
+        recording.capture.request(body)
+    if recording.estimate is not None:
+        recording.estimate.request(body)
+    config = recording.recorder.config
+    if recording.op.stream:
+        recording.stream()
+        if config.stream_usage == "inject" and recording.endpoint is not None:
+            recording.hides = ask_for_usage(recording.endpoint, client, options) or False
+    if config.request_hook is not None:
+        recording.recorder.hook(config.request_hook, recording, options)
 
 
 @_guard.guarded
@@ -85,6 +103,7 @@ def retrying(recording: Recording, wait: float) -> None:
     broken = sys.exception() if recording.status is None else None
     error = None if broken is None else type(broken).__name__
     attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait), error)
+    recording.status = None
     recording.recorder.retried(recording, attempt)
 
 
@@ -101,19 +120,21 @@ def failed(recording: Recording, error: BaseException) -> None:
     recording.fail(error)
 
 
-@_guard.guarded
 def returned(recording: Recording, result: Any) -> None:
     """The call gave the application its result; a stream or an unread body goes on."""
-    response = recording.http
-    hook = recording.recorder.config.response_hook
-    if hook is not None:
-        recording.recorder.hook(hook, recording, result)
-    if response is not None and (recording.op.stream or not response.is_closed):
-        recording.http = None  # the stream goes on, and its death must not wait for us
-        return
-    is_raw = result is response or "http_response" in getattr(result, "__dict__", NOTHING)
-    recording.response(_json(response) if is_raw else result)
-    recording.end(Outcome.COMPLETED)
+    try:
+        response = recording.http
+        recorder = recording.recorder
+        if recorder.config.response_hook is not None:
+            recorder.hook(recorder.config.response_hook, recording, result)
+        if response is not None and (recording.op.stream or not response.is_closed):
+            recording.http = None  # the stream goes on, and its death must not wait for us
+            return
+        is_raw = result is response or "http_response" in getattr(result, "__dict__", NOTHING)
+        recording.response(_json(response) if is_raw else result)
+        recording.end(Outcome.COMPLETED)
+    except Exception as error:  # noqa: BLE001 - as in `asked`
+        _guard.caught(error)
 
 
 def _json(response: Any) -> Any:

@@ -5,7 +5,7 @@ Worked out once per client and base URL, as every call needs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -14,6 +14,8 @@ from .._operation import Operation
 from ..providers._hosts import Answerer, identify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from .._recorder import Recorder
     from ..providers._base import Endpoint, Provider
 
@@ -28,25 +30,19 @@ class Client:
     url: object
     """The base URL object the facts were read from: another one means that the user changed it."""
     answerer: Answerer
-    openai: bool
-    """Whether the attributes of the conventions' OpenAI page apply."""
-    address: str | None
-    port: int | None
+    facts: Mapping[str, Any]
+    """What every call of this client says, by field of `Operation`."""
     propagate: bool
     """Whether requests of this client may carry a `traceparent` of ours."""
 
-    def operation(self, endpoint: Endpoint, provider: Provider) -> Operation:
+    def operation(self, endpoint: Endpoint) -> Operation:
         """The record of a call that this client begins."""
-        return Operation(
-            self.answerer.label,
-            endpoint.operation,
-            endpoint.path,
-            provider.name,
-            endpoint.api if self.openai else None,
-            server_address=self.address,
-            server_port=self.port,
-            known_host=self.answerer.known,
-        )
+        op = Operation.like(self.facts)
+        op.name = endpoint.operation
+        op.endpoint = endpoint.path
+        if self.answerer.is_openai:  # else the attributes of the conventions' OpenAI page do not apply
+            op.api = endpoint.api
+        return op
 
 
 class Clients:
@@ -88,18 +84,9 @@ class Clients:
         parts = urlsplit(url)
         host = parts.hostname
         port = parts.port or (80 if parts.scheme == "http" else 443)
-        if host is None or (host, port) == (known.address, known.port):
+        if host is None or (host, port) == (known.facts["server_address"], known.facts["server_port"]):
             return known
-        config = known.recorder.config
-        answerer = identify(self._provider, host, mapped=config.providers)
-        return replace(
-            known,
-            answerer=answerer,
-            openai=answerer.is_openai,
-            address=host,
-            port=port,
-            propagate=host in config.propagate_hosts,
-        )
+        return self._client(known.recorder, known.url, (), host, port)
 
     def _read(self, client: Any, recorder: Recorder) -> Client:
         url = getattr(client, "_base_url", None)
@@ -109,14 +96,18 @@ class Clients:
             port = 80 if getattr(url, "scheme", "https") == "http" else 443
         platform = getattr(getattr(client, "_provider_runtime", None), "name", None)  # OpenAI(provider=...)
         classes = [str(platform), *(cls.__name__ for cls in type(client).__mro__)]
+        return self._client(recorder, url, classes, host, port)
+
+    def _client(
+        self, recorder: Recorder, url: object, classes: Iterable[str], host: str | None, port: int | None
+    ) -> Client:
         config = recorder.config
         answerer = identify(self._provider, host, classes, config.providers)
-        return Client(
-            recorder,
-            url,
-            answerer,
-            answerer.is_openai,
-            host,
-            port,
-            propagate=host in config.propagate_hosts,
-        )
+        facts = {
+            "provider": answerer.label,
+            "sdk": self._provider.name,
+            "server_address": host,
+            "server_port": port,
+            "known_host": answerer.known,
+        }
+        return Client(recorder, url, answerer, facts, propagate=host in config.propagate_hosts)

@@ -1,39 +1,51 @@
 """What response headers say: request id, organisation, processing time, rate limits.
 
-One pass over the raw headers, with one look-up each: the header objects of httpx cost a chain of calls per `get`.
+The raw headers become one dict, and each name of interest is looked up in it, in C: the header objects of httpx cost a
+chain of calls per `get`.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from math import inf
+from typing import TYPE_CHECKING
 
 from .._operation import RateLimit, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
     from .._operation import Operation
 
 __all__ = ["read"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PARTS = re.compile(rf"(?:{_PART.pattern})+")
 
 
-def _seconds(text: str) -> float | None:
+_whole = re.compile(rb"\d{1,18}").fullmatch
+"""Matches a number that has a place in OTLP."""
+
+
+def _seconds(value: bytes) -> float | None:
     """A reset time: `6m0s`, `20ms`, plain seconds (OpenAI and its kin) or a moment (RFC 3339, Anthropic)."""
-    seconds, rest = 0.0, text
-    while (part := _SPAN.match(rest)) is not None:
-        seconds += float(part[1]) * _UNITS[part[2]]
-        rest = rest[part.end() :]
-        if not rest:
-            return seconds
+    if not value:
+        return None
+    text = value.decode("latin-1")
+    if _PARTS.fullmatch(text) is not None:
+        seconds = 0.0
+        for number, unit in _PART.findall(text):
+            seconds += float(number) * _UNITS[unit]
+        return seconds
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        return seconds if 0 <= seconds < inf else None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -41,45 +53,69 @@ def _seconds(text: str) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment.tzinfo is not None else None
 
 
-_IDS: Mapping[bytes, str] = {
-    b"x-request-id": "request_id",
-    b"request-id": "request_id",
-    b"openai-organization": "organization",
-    b"anthropic-organization-id": "organization",
-}
+_OPENAI_LIMITS = (
+    b"x-ratelimit-remaining-requests",
+    b"x-ratelimit-limit-requests",
+    b"x-ratelimit-reset-requests",
+    b"x-ratelimit-remaining-tokens",
+    b"x-ratelimit-limit-tokens",
+    b"x-ratelimit-reset-tokens",
+)
+_ANTHROPIC_LIMITS = (
+    b"anthropic-ratelimit-requests-remaining",
+    b"anthropic-ratelimit-requests-limit",
+    b"anthropic-ratelimit-requests-reset",
+    b"anthropic-ratelimit-tokens-remaining",
+    b"anthropic-ratelimit-tokens-limit",
+    b"anthropic-ratelimit-tokens-reset",
+)
+_MISSING = repeat(b"")
+_KNOWN = frozenset(
+    {
+        b"x-request-id",
+        b"request-id",
+        b"openai-organization",
+        b"anthropic-organization-id",
+        b"openai-processing-ms",
+        *_OPENAI_LIMITS,
+        *_ANTHROPIC_LIMITS,
+    }
+)
 
 
-def _limit_headers() -> dict[bytes, tuple[str, bool]]:
-    found: dict[bytes, tuple[str, bool]] = {}
-    for what in ("requests", "tokens"):
-        for fact in ("remaining", "limit", "reset"):
-            entry = (f"{fact}_{what}", fact == "reset")
-            found[f"x-ratelimit-{fact}-{what}".encode()] = entry
-            found[f"anthropic-ratelimit-{what}-{fact}".encode()] = entry
-    return found
-
-
-_LIMITS = _limit_headers()
-
-
-def read(op: Operation, raw: Iterable[tuple[bytes, bytes]], status: int) -> None:
+def read(op: Operation, raw: Sequence[tuple[bytes, bytes]], status: int) -> None:
     """Fill `op.server` from the raw headers of a response."""
     server = op.server
     if server is None:
         server = op.server = Server()
     server.status = status
-    limits: dict[str, Any] = {}
-    for name, value in raw:
-        key = name.lower()
-        if key in _LIMITS:
-            field, is_time = _LIMITS[key]
-            if is_time:
-                limits[field] = _seconds(value.decode("latin-1"))
-            elif value.isdigit():
-                limits[field] = int(value)
-        elif key in _IDS:
-            setattr(server, _IDS[key], value.decode("latin-1"))
-        elif key == b"openai-processing-ms" and value.isdigit():
-            server.processing = int(value) / 1000
-    if limits:
-        server.rate_limit = RateLimit(**limits)
+    if not raw:
+        return
+    names, values = zip(*raw, strict=True)
+    told = dict(zip(map(bytes.lower, names), values, strict=True))
+    if _KNOWN.isdisjoint(told):
+        return
+    get = told.get
+    value = get(b"x-request-id") or get(b"request-id")
+    if value is not None:
+        server.request_id = value.decode("latin-1")
+    value = get(b"openai-organization") or get(b"anthropic-organization-id")
+    if value is not None:
+        server.organization = value.decode("latin-1")
+    value = get(b"openai-processing-ms")
+    if value is not None and _whole(value):
+        server.processing = int(value) / 1000
+    limits = tuple(map(get, _OPENAI_LIMITS, _MISSING))
+    if not any(limits):
+        limits = tuple(map(get, _ANTHROPIC_LIMITS, _MISSING))
+        if not any(limits):
+            return
+    requests, most_requests, reset_requests, tokens, most_tokens, reset_tokens = limits
+    server.rate_limit = RateLimit(
+        int(requests) if _whole(requests) else None,
+        int(most_requests) if _whole(most_requests) else None,
+        _seconds(reset_requests),
+        int(tokens) if _whole(tokens) else None,
+        int(most_tokens) if _whole(most_tokens) else None,
+        _seconds(reset_tokens),
+    )

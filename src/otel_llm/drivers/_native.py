@@ -21,8 +21,6 @@ from .._recording import Recording, current, free
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._recorder import Recorder
-
 __all__ = ["NativeSpans"]
 
 _START = "start_api_call_span"
@@ -80,11 +78,10 @@ class NativeSpans:
             setattr(self._module, _START, self._original)
         self._module = None
 
-    def adopts(self, recorder: Recorder, client: Any, options: Any) -> bool:
-        """Whether the SDK is about to start a span that we are to adopt."""
+    def adopts(self, client: Any, options: Any) -> bool:
+        """Whether the SDK is about to start a span, which can be adopted."""
         return (
-            recorder.config.anthropic_native == "adopt"
-            and self._module is not None
+            self._module is not None
             and getattr(client, "_tracer", None) is not None
             and bool(getattr(options, "span_name", None))
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .._recording import Recording
 
-__all__ = ["AsyncEvents", "AsyncHidingEvents", "Events", "HidingEvents", "is_usage_alone"]
+__all__ = ["OURS", "AsyncEvents", "AsyncHidingEvents", "Events", "HidingEvents", "is_usage_alone"]
 
 
 @_guard.guarded
@@ -40,12 +40,13 @@ def _closed(recording: Recording) -> None:
 class _Watched:
     """What both kinds share: anything else is asked of the SDK's own iterator."""
 
-    __slots__ = ("_inner", "_next", "_recording")
+    __slots__ = ("_chunk", "_inner", "_next", "recording")
 
     def __init__(self, inner: Any, recording: Recording, read: Any) -> None:
         self._inner = inner
         self._next = read
-        self._recording = recording
+        self._chunk = recording.chunk
+        self.recording = recording
         recording.parsed = True
 
     def __getattr__(self, name: str) -> Any:
@@ -64,28 +65,24 @@ class Events(_Watched):
         return self
 
     def __next__(self) -> Any:
-        recording = self._recording
-        recording.reading = True
         try:
             chunk = self._next()
         except StopIteration:
-            _exhausted(recording)
+            _exhausted(self.recording)
             raise
         except BaseException as error:
-            _failed(recording, error)
+            _failed(self.recording, error)
             raise
-        recording.reading = False
         try:
-            recording.chunk(chunk)
+            self._chunk(chunk)
         except Exception as error:  # noqa: BLE001 - inline, as a call of the guard costs at every chunk
             _guard.caught(error)
         return chunk
 
     def close(self) -> None:
         """Close the SDK's iterator; only an application calls this."""
-        self._recording.reading = True
         self._inner.close()
-        _closed(self._recording)
+        _closed(self.recording)
 
 
 class AsyncEvents(_Watched):
@@ -100,34 +97,36 @@ class AsyncEvents(_Watched):
         return self
 
     async def __anext__(self) -> Any:
-        recording = self._recording
-        recording.reading = True
         try:
             chunk = await self._next()
         except StopAsyncIteration:
-            _exhausted(recording)
+            _exhausted(self.recording)
             raise
         except BaseException as error:
-            _failed(recording, error)
+            _failed(self.recording, error)
             raise
-        recording.reading = False
         try:
-            recording.chunk(chunk)
+            self._chunk(chunk)
         except Exception as error:  # noqa: BLE001 - inline, as a call of the guard costs at every chunk
             _guard.caught(error)
         return chunk
 
     async def aclose(self) -> None:
         """Close the SDK's iterator; only an application calls this."""
-        self._recording.reading = True
         await self._inner.aclose()
-        _closed(self._recording)
+        _closed(self.recording)
 
 
 def is_usage_alone(chunk: Any) -> bool:
     """Whether a chunk is the one that `include_usage` adds at the end: token counts and no choice."""
     facts = fields(chunk)
     return facts.get("choices") == [] and facts.get("usage") is not None
+
+
+OURS = frozenset(
+    method.__code__ for method in (Events.__next__, Events.close, AsyncEvents.__anext__, AsyncEvents.aclose)
+)
+"""The code under which the SDK closes a response as a part of reading it."""
 
 
 class HidingEvents(Events):

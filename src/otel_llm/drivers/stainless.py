@@ -242,40 +242,35 @@ class StainlessDriver:
         _calls.returned(recording, result)
         return result
 
-    @_guard.guarded
     def _begin(self, client: Any, args: Any, kwargs: Any) -> Recording | None:
-        """Start recording a call, unless it is none of a model or not to be recorded."""
-        options = args[1] if len(args) > 1 else kwargs["options"]
-        endpoint = self._endpoint(options.method, options.url)
-        if endpoint is None:
+        """Start recording a call, unless it is none of a model or not to be recorded; never raises."""
+        try:
+            options = args[1] if len(args) > 1 else kwargs["options"]
+            endpoint = self._endpoint(options.method, options.url)
+            if endpoint is None:
+                return None
+            context = free()
+            if context is None:
+                return None
+            known = self.clients.facts(client, self.recorder, options.url)
+            if known is None:
+                return None
+            recorder = known.recorder
+            op = known.operation(endpoint)
+            body = _calls.asked(endpoint, op, options)
+            op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
+            adopting = recorder.adopts and self._native.adopts(client, options)
+            recording = recorder.start(op, endpoint, context, adopting=adopting)
+            if recording is None:
+                return None
+            if op.stream or recorder.extras or recording.capture is not None:
+                _calls.equip(recording, known, options, body)
+            if known.propagate:
+                recording.propagate = True
+            recording.enter()
+        except Exception as error:  # noqa: BLE001
+            _guard.caught(error)
             return None
-        context = free()
-        if context is None:
-            return None
-        known = self.clients.facts(client, self.recorder, options.url)
-        if known is None:
-            return None
-        recorder = known.recorder
-        op = known.operation(endpoint, self.provider)
-        body = _calls.asked(endpoint, op, options)
-        op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
-        recording = recorder.start(
-            op, endpoint, context, adopting=self._native.adopts(recorder, client, options)
-        )
-        if recording is None:
-            return None
-        if recording.capture is not None:
-            recording.capture.request(body)
-        if recording.estimate is not None:
-            recording.estimate.request(body)
-        if op.stream:
-            recording.stream()
-            if recorder.config.stream_usage == "inject":
-                recording.hides = _calls.ask_for_usage(endpoint, known, options) or False
-        recording.propagate = known.propagate
-        if recorder.config.request_hook is not None:
-            recorder.hook(recorder.config.request_hook, recording, options)
-        recording.enter()
         return recording
 
     # The HTTP response of a call.
@@ -283,19 +278,14 @@ class StainlessDriver:
     def _process_response(self, body: type, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = current.get()
         if recording is not None and recording is not _meanwhile.get():
-            self._bind(recording, body, kwargs)
+            try:
+                recording.http = response = kwargs["response"]
+                _headers.read(recording.op, response.headers.raw, response.status_code)
+                if recording.op.stream or not response.is_closed:
+                    tie(recording, response, body)
+            except Exception as error:  # noqa: BLE001
+                _guard.caught(error)
         return wrapped(*args, **kwargs)
-
-    @_guard.guarded
-    def _bind(self, recording: Recording, body: type, kwargs: Any) -> None:
-        response = kwargs["response"]
-        recording.http = response
-        _headers.read(recording.op, response.headers.raw, response.status_code)
-        if not response.is_closed:
-            tie(recording, response)
-            response.stream = body(response.stream, recording, response.headers)
-        elif recording.op.stream:
-            tie(recording, response)
 
     def _stream(self, wrapped: Any, stream: Any, args: Any, kwargs: Any) -> Any:
         recording = _calls.watched(stream)
@@ -325,7 +315,6 @@ class StainlessDriver:
         recording = current.get()
         if recording is not None and recording is not _meanwhile.get():
             recording.sent = perf_counter()
-            recording.status = None
             if recording.propagate:
                 _calls.propagate(recording, request)
         return request

@@ -170,8 +170,7 @@ class _Run:
 
 def _streams(recording: Recording) -> None:
     if recording.op.stream_stats is None:
-        recording.stream()
-        recording.accumulator = _Sizes()
+        recording.stream(_Sizes())
 
 
 class Tracker(Block[TrackedCall]):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .._operation import Server, Usage
+from .._plain import known
 from ._base import DICT, LARGEST, NOTHING, fields, whole
 from ._parameters import Table, floating
 
@@ -35,21 +37,7 @@ SAMPLING: Table = {
     "top_p": ("top_p", floating),
     "service_tier": ("service_tier", asked_tier),
 }
-_INPUT = {
-    "cached_tokens": "cache_read",
-    "cache_write_tokens": "cache_write",
-    "cache_read_input_tokens": "cache_read",  # Perplexity's Responses
-    "cache_creation_input_tokens": "cache_write",
-    "text_tokens": "text.input",
-    "image_tokens": "image.input",
-    "audio_tokens": "audio.input",
-}
-_OUTPUT = {
-    "reasoning_tokens": "reasoning",
-    "text_tokens": "text.output",
-    "image_tokens": "image.output",
-    "audio_tokens": "audio.output",
-}
+_MODALITIES = {"text_tokens": "text", "image_tokens": "image", "audio_tokens": "audio"}
 
 
 def usage_of(value: Any) -> Usage | None:
@@ -62,36 +50,61 @@ def usage_of(value: Any) -> Usage | None:
     if unknown:
         counts = {**counts, **unknown}  # details, which an older SDK does not declare
     get = counts.get
-    usage = Usage()
-    number = get("prompt_tokens", get("input_tokens"))
-    if type(number) is int and 0 <= number < LARGEST:
-        usage.input = number
-    number = get("completion_tokens", get("output_tokens"))
-    if type(number) is int and 0 <= number < LARGEST:
-        usage.output = number
-    if usage.input is None and usage.output is None:
+    taken, given = get("prompt_tokens"), get("completion_tokens")
+    if taken is given is None:
+        taken, given = get("input_tokens"), get("output_tokens")
+    if type(taken) is not int or not 0 <= taken < LARGEST:
+        taken = None
+    if type(given) is not int or not 0 <= given < LARGEST:
+        given = None
+    if taken is given is None:
         return None
-    asked = (
-        get("prompt_tokens_details") or get("input_tokens_details") or get("prompt_token_details")
-    )  # Writer
-    if asked is not None:
-        _details(usage, asked, _INPUT)
-    answered = get("completion_tokens_details") or get("output_tokens_details")
-    if answered is not None:
-        _details(usage, answered, _OUTPUT)
+    usage = Usage(taken, given)
+    details: Any
+    for details, read in filter(itemgetter(0), zip(map(get, _DETAILS), _READERS, strict=True)):
+        read(usage, details if type(details) is DICT else getattr(details, "__dict__", NOTHING))
     return usage
 
 
-def _details(usage: Usage, details: Any, known: Mapping[str, str]) -> None:
-    """Set the counts that `known` names; the ones of a modality only where there are any."""
-    for key, count in (details if type(details) is DICT else getattr(details, "__dict__", NOTHING)).items():
-        name = known.get(key)
-        if name is None or type(count) is not int or not 0 <= count < LARGEST:
-            continue
-        if "." not in name:
-            setattr(usage, name, count)
-        elif count:
-            usage.modalities = {**(usage.modalities or {}), name: count}
+def _asked(usage: Usage, details: Mapping[str, Any]) -> None:
+    """What the input tokens were."""
+    get = details.get
+    read = get("cached_tokens", get("cache_read_input_tokens"))  # the latter: Perplexity's Responses
+    if type(read) is int and 0 <= read < LARGEST:
+        usage.cache_read = read
+    written = get("cache_write_tokens", get("cache_creation_input_tokens"))
+    if type(written) is int and 0 <= written < LARGEST:
+        usage.cache_write = written
+    if any(map(get, _MODALITIES)):
+        _modalities(usage, details, "input")
+
+
+def _answered(usage: Usage, details: Mapping[str, Any]) -> None:
+    """What the output tokens were."""
+    reasoning = details.get("reasoning_tokens")
+    if type(reasoning) is int and 0 <= reasoning < LARGEST:
+        usage.reasoning = reasoning
+    if any(map(details.get, _MODALITIES)):
+        _modalities(usage, details, "output")
+
+
+def _modalities(usage: Usage, details: Mapping[str, Any], what: str) -> None:
+    """The counts of a modality, where there are any."""
+    found = {
+        f"{kind}.{what}": count for key, kind in _MODALITIES.items() if (count := whole(details.get(key)))
+    }
+    if found:
+        usage.modalities = {**(usage.modalities or {}), **found}
+
+
+_DETAILS = (
+    "prompt_tokens_details",
+    "input_tokens_details",
+    "prompt_token_details",  # Writer
+    "completion_tokens_details",
+    "output_tokens_details",
+)
+_READERS = (_asked, _asked, _asked, _answered, _answered)
 
 
 def server_of(op: Operation) -> Server:
@@ -104,21 +117,18 @@ def server_of(op: Operation) -> Server:
 def facts_of(op: Operation, data: Mapping[str, Any]) -> None:
     """What every kind of response carries beside its output."""
     get = data.get
-    identifier, model = get("id"), get("model")
+    identifier, model, usage = get("id"), get("model"), get("usage")
     if identifier and type(identifier) is str:
         op.response_id = identifier
     if model and type(model) is str:
         op.response_model = model
-    usage = get("usage")
     if usage is not None:
         op.usage = usage_of(usage)
-        counts = fields(usage)
-        unknown = getattr(usage, "__pydantic_extra__", None)
-        if unknown or counts is usage or "cost" in counts:
-            _paid(op, {**counts, **(unknown or NOTHING)})
+        if getattr(usage, "__pydantic_extra__", True) or "cost" in usage.__dict__:
+            _paid(op, known(usage))
     tier, fingerprint = get("service_tier"), get("system_fingerprint")
     if tier is not None or fingerprint is not None:
-        server = op.server if op.server is not None else server_of(op)
+        server = server_of(op)
         server.service_tier = tier if type(tier) is str else None
         server.system_fingerprint = fingerprint if type(fingerprint) is str else None
 

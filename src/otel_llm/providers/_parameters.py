@@ -48,11 +48,8 @@ def effort(value: object) -> str | None:
 
 def collect(op: Operation, body: Mapping[str, Any], table: Table) -> None:
     """Put the parameters of `body` that `table` knows into `op.parameters`."""
-    parameters = op.parameters
-    for key in body:
-        entry = table.get(key)
-        if entry is not None:
-            name, check = entry
-            value = check(body[key])
-            if value is not None:
-                parameters[name] = value
+    for key in filter(table.__contains__, body):
+        name, check = table[key]
+        value = check(body[key])
+        if value is not None:
+            op.parameters[name] = value

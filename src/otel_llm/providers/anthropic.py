@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from .._failure import said
 from .._operation import Server, Usage
 from . import _anthropic_content
-from ._base import DICT, LIST, NOTHING, Endpoint, Provider, fields, whole, words
+from ._base import DICT, LARGEST, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import ANTHROPIC as FINISH
 from ._parameters import Table, collect, effort, floating, integer, stops
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .._operation import Operation
 
@@ -41,9 +41,11 @@ _MESSAGES: Table = {
 def _request(op: Operation, body: Mapping[str, Any]) -> None:
     op.request_model = words(body.get("model"))
     collect(op, body, _MESSAGES)
-    structured = _output_type(fields(body.get("output_config")).get("format"))
-    if structured:
-        op.parameters["output_type"] = structured
+    config: Any = body.get("output_config")
+    if isinstance(config, DICT):
+        structured = _output_type(config.get("format"))
+        if structured:
+            op.parameters["output_type"] = structured
 
 
 def _usage(op: Operation, value: Any) -> None:
@@ -51,34 +53,32 @@ def _usage(op: Operation, value: Any) -> None:
 
     A stream gives counts twice, at its start and, cumulative, in its last delta: what a later one has, wins.
     """
-    counts = fields(value)
+    counts: Mapping[str, Any] = value if type(value) is DICT else getattr(value, "__dict__", NOTHING)
     unknown = getattr(value, "__pydantic_extra__", None)
     if unknown:
         counts = {**counts, **unknown}  # the cache, which an older SDK does not declare
     get = counts.get
-    usage = op.usage
-    if usage is None:
-        usage = op.usage = Usage()
-    plain = whole(get("input_tokens"))
-    read = whole(get("cache_read_input_tokens"))
-    written = whole(get("cache_creation_input_tokens"))
-    if read is not None:
+    usage = op.usage or Usage()
+    read, written = get("cache_read_input_tokens"), get("cache_creation_input_tokens")
+    if type(read) is int and 0 <= read < LARGEST:
         usage.cache_read = read
-    if written is not None:
+    if type(written) is int and 0 <= written < LARGEST:
         usage.cache_write = written
-    if plain is not None:
+    plain, given = get("input_tokens"), get("output_tokens")
+    if type(plain) is int and 0 <= plain < LARGEST:
         usage.input = plain + (usage.cache_read or 0) + (usage.cache_write or 0)
-    output = whole(get("output_tokens"))
-    if output is not None:
-        usage.output = output
-    _breakdown(op, usage, counts)
-    if usage.input is None and usage.output is None:
-        op.usage = None
+    if type(given) is int and 0 <= given < LARGEST:
+        usage.output = given
+    if any(map(get, _BREAKDOWN)):
+        _breakdown(op, usage, get)
+    op.usage = None if usage.input is None and usage.output is None else usage
 
 
-def _breakdown(op: Operation, usage: Usage, counts: Mapping[str, Any]) -> None:
+_BREAKDOWN = ("output_tokens_details", "cache_creation", "service_tier")
+
+
+def _breakdown(op: Operation, usage: Usage, get: Callable[[str], Any]) -> None:
     """What only some responses have: thinking, the cache's lifetimes, the service tier."""
-    get = counts.get
     if get("output_tokens_details") is not None:
         usage.reasoning = whole(fields(get("output_tokens_details")).get("thinking_tokens"))
     if get("cache_creation") is not None:
@@ -92,18 +92,19 @@ def _breakdown(op: Operation, usage: Usage, counts: Mapping[str, Any]) -> None:
 
 
 def _response(op: Operation, body: Any) -> None:
-    data = fields(body)
-    op.response_id = words(data.get("id"))
-    op.response_model = words(data.get("model"))
-    if data.get("usage") is not None:
-        _usage(op, data["usage"])
-    reason = data.get("stop_reason")
+    get = fields(body).get
+    op.response_id = words(get("id"))
+    op.response_model = words(get("model"))
+    usage = get("usage")
+    if usage is not None:
+        _usage(op, usage)
+    reason = get("stop_reason")
     if isinstance(reason, str):
         op.finish_reasons = (FINISH.get(reason, reason),)
-    blocks: Any = data.get("content")
+    blocks: Any = get("content")
     if isinstance(blocks, LIST):
         for block in blocks:
-            facts = fields(block)
+            facts: Mapping[str, Any] = block if type(block) is DICT else getattr(block, "__dict__", NOTHING)
             if facts.get("type") == "tool_use":
                 name = words(facts.get("name"))
                 op.tool_calls += (name,) if name else ()
@@ -119,7 +120,18 @@ class MessageStream:
         self.done = False
 
     def add(self, chunk: Any) -> int:
-        """Take in an event."""
+        """Take in an event: the hot path of streams.
+
+        Nearly all events are models with a piece of text; what is not, `_read` reads.
+        """
+        try:
+            if chunk.type == "content_block_delta":
+                return len(chunk.delta.text.encode())
+        except (AttributeError, ValueError):
+            pass
+        return self._read(chunk)
+
+    def _read(self, chunk: Any) -> int:
         data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         kind = data.get("type")
         if kind == "content_block_delta":

@@ -52,7 +52,8 @@ _EMBEDDINGS: Table = {
 
 
 def _chat_request(op: Operation, body: Mapping[str, Any]) -> None:
-    op.request_model = words(body.get("model"))
+    model = body.get("model")
+    op.request_model = model if type(model) is str else words(model)
     collect(op, body, _CHAT)
 
 
@@ -65,8 +66,18 @@ def _chat_response(op: Operation, body: Any) -> None:
     data: Mapping[str, Any] = body if type(body) is DICT else getattr(body, "__dict__", NOTHING)
     facts_of(op, data)
     choices: Any = data.get("choices")
-    if type(choices) is not LIST:
-        return
+    try:  # nearly all answers are models of one choice without a tool call
+        [choice] = choices
+        if choice.message.tool_calls is None:
+            op.finish_reasons = (FINISH[choice.finish_reason],)
+            return
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    if type(choices) is LIST:
+        _choices(op, choices)
+
+
+def _choices(op: Operation, choices: list[Any]) -> None:
     reasons: list[str] = []
     for choice in choices:
         facts: Mapping[str, Any] = choice if type(choice) is DICT else getattr(choice, "__dict__", NOTHING)
@@ -109,7 +120,20 @@ class ChatStream:
         self._tools: list[str] = []
 
     def add(self, chunk: Any) -> int:
-        """Take in a chunk; the hot path of streaming, so one pass and no call that is not needed."""
+        """Take in a chunk: the hot path of streams.
+
+        Nearly all chunks are models of one choice with a piece of text and nothing else; what is not, `_read` reads.
+        """
+        try:
+            [choice] = chunk.choices
+            text = choice.delta.content
+            if text is None or choice.finish_reason is not None or chunk.usage is not None or self._fresh:
+                return self._read(chunk)
+            return len(text.encode())
+        except (AttributeError, TypeError, ValueError):
+            return self._read(chunk)
+
+    def _read(self, chunk: Any) -> int:
         data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         if self._fresh:
             self._first(data)

@@ -35,8 +35,11 @@ Number = Literal["int", "double"]
 
 Requirement = Literal["required", "conditionally_required", "recommended", "opt_in"]
 
-NO_SPAN: Context = Context()
-"""A context without a span: no exemplar is offered for what is recorded in it."""
+NO_SPAN: Context = Context({"otel_llm": None})
+"""A context without a span: no exemplar is offered for what is recorded in it.
+
+Not an empty one, which the SDK takes for none, and then for the current one.
+"""
 
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds: the boundaries the conventions give for every client duration."""
@@ -218,16 +221,8 @@ class Convention:
                 attribute = names.OWN_REQUEST_SERVICE_TIER  # openai.* is for OpenAI's own API flavours
             into[attribute] = float(value) if name in self.doubles else value
 
-    def fill_usage(self, op: Operation, into: dict[str, Any]) -> None:
-        """Set the attributes of the token counts that are known."""
-        usage = op.usage
-        if usage is None:
-            return
-        for name, attribute in self.usage:
-            value = getattr(usage, name)
-            if value is not None:
-                into[attribute] = value
-        if usage.modalities:
-            for key, value in usage.modalities.items():
-                if key in self.modalities:
-                    into[self.modalities[key]] = value
+    def fill_modalities(self, counts: Mapping[str, int], into: dict[str, Any]) -> None:
+        """Set the attributes of `Usage.modalities`; those unknown to this version are left out."""
+        for key, value in counts.items():
+            if key in self.modalities:
+                into[self.modalities[key]] = value

@@ -124,6 +124,7 @@ RESPONSE_STATUS_CODE: Final = "otel_llm.response.status_code"
 """Not `http.response.status_code`: backends take a span with that for an HTTP span, which is its child."""
 RESPONSE_TOOL_CALLS: Final = "otel_llm.response.tool_calls"
 OWN_RESPONSE_SERVICE_TIER: Final = "otel_llm.response.service_tier"
+OWN_SYSTEM_FINGERPRINT: Final = "otel_llm.response.system_fingerprint"
 OWN_RESPONSE_STATUS: Final = "otel_llm.response.status"
 
 ERROR_CATEGORY: Final = "otel_llm.error.category"

@@ -154,6 +154,12 @@ _RESPONSE = (
         brief="The service tier that answered.",
     ),
     Attribute(
+        names.OWN_SYSTEM_FINGERPRINT,
+        "string",
+        when="in the response; other hosts than OpenAI's",
+        brief="Changes when the provider's system does.",
+    ),
+    Attribute(
         names.RESPONSE_TOOL_CALLS,
         "string[]",
         when="the model asked for tools",
