@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import wrapt
 
 from .. import _dispatch, _guard
-from .._recording import Recording, current, free
+from .._recording import Recording, current, free, running
 from . import _calls, _headers
 from ._bodies import AsyncBody, Body, tie
 from ._clients import Clients
@@ -244,6 +244,7 @@ class StainlessDriver:
 
     def _begin(self, client: Any, args: Any, kwargs: Any) -> Recording | None:
         """Start recording a call, unless it is none of a model or not to be recorded; never raises."""
+        recording: Recording | None = None
         try:
             options = args[1] if len(args) > 1 else kwargs["options"]
             endpoint = self._endpoint(options.method, options.url)
@@ -269,6 +270,8 @@ class StainlessDriver:
                 recording.propagate = True
             recording.enter()
         except Exception as error:  # noqa: BLE001
+            if recording is not None:
+                running.discard(recording)
             _guard.caught(error)
             return None
         return recording
