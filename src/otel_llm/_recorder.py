@@ -21,7 +21,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from . import _attributes, _guard, _recording, semconv
+from . import _attributes, _guard, _recording, cost, semconv
 from ._failure import describe
 from ._listeners import listeners, tell
 from ._metrics import OwnMetrics, gauges
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._capture import Capture, Captured
     from ._config import Config
     from ._operation import Attempt, Content, ErrorInfo
-    from .cost import Crossing
+    from .cost import Costs, Crossing
     from .providers._base import Endpoint
 
 __all__ = ["Recorder"]
@@ -75,6 +75,7 @@ class Recorder:
         self.chunk_metrics = bool(kinds & {"chunks", "sizes"})
         self.upload = _completion_hook(config)
         self.captures = config.capture_content != "no_content" or self.upload is not None
+        self.costs: Costs | None = None  # prices of its own; a recorder without any uses the shared ones
 
     def close(self) -> None:
         """Fall silent: observable metrics cannot be taken back. Calls under way still end here."""
@@ -184,8 +185,9 @@ class Recorder:
         ):
             _settle(recording, op, error)
         content = None if recording.capture is None else self._content(recording, recording.capture)
-        if listeners.finish:
-            tell(listeners.finish, op)
+        costs = self.costs or cost.shared
+        if costs is not None:
+            costs.finish(op)
         self._span(recording, op, None if content is None else content.on_span)
         self._metrics(recording, op)
         if op.error is not None and op.error.exception:
@@ -193,6 +195,8 @@ class Recorder:
         if content is not None and content.on_event:
             self._details(recording, op, content.on_event)
         op.freeze()
+        if costs is not None:
+            costs.end(op)
         if listeners.end:
             tell(listeners.end, op)
 

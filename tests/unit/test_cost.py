@@ -23,7 +23,6 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_llm import _attributes, _guard, _prices, cost
 from otel_llm._config import Config
-from otel_llm._listeners import Listeners, tell
 from otel_llm._operation import ErrorInfo, Operation, Outcome, Server, Usage
 from otel_llm.semconv import names, own
 
@@ -438,12 +437,11 @@ assert "genai_prices" in sys.modules
 
 
 class Calls:
-    """Ends calls the way the recorder does, with real listeners and real metric instruments."""
+    """Ends calls the way the recorder does, with real metric instruments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.listeners = Listeners()
-        monkeypatch.setattr(cost, "listeners", self.listeners)
         monkeypatch.setattr(cost, "_attached", ())
+        monkeypatch.setattr(cost, "shared", None)
         self._reader = InMemoryMetricReader()
         meter = MeterProvider([self._reader]).get_meter("otel_llm")
         made = {item.name: item.create(meter) for item in own.INSTRUMENTS if item.group in ("cost", "budget")}
@@ -456,9 +454,12 @@ class Calls:
         )
 
     def end(self, op: Operation) -> Operation:
-        tell(self.listeners.finish, op)
+        costs = cost.shared
+        if costs is not None:
+            costs.finish(op)
         op.freeze()
-        tell(self.listeners.end, op)
+        if costs is not None:
+            costs.end(op)
         return op
 
     def points(self) -> dict[str, dict[tuple[tuple[str, Any], ...], float]]:
