@@ -8,12 +8,13 @@ the life of the meter, and say nothing when their recorder is off.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import MeterProvider, Observation
 
-from ._attributes import low
+from ._attributes import OTHER, low
 from ._recording import drain, open_recordings
 from .semconv import names, own
 from .semconv._types import NO_SPAN
@@ -30,6 +31,11 @@ __all__ = ["Gauges", "OwnMetrics", "gauges"]
 
 _MAX_LIMITS = 200
 """Combinations of provider, host and model whose limits are kept."""
+_STALE = 300.0
+"""Seconds after which limits that have been reset since are told no more: nobody knows what is left now."""
+
+_ACTIVE = (names.OPERATION_NAME, names.PROVIDER_NAME, names.REQUEST_MODEL)
+"""What tells running calls apart."""
 
 _ROWS = {item.name: item for item in own.INSTRUMENTS}
 
@@ -143,7 +149,7 @@ class Gauges:
     def __init__(self) -> None:
         self._made: set[str] = set()
         self._recorders: set[object] = set()
-        self._limits: dict[tuple[Any, ...], RateLimit] = {}
+        self._limits: dict[tuple[Any, ...], tuple[RateLimit, float]] = {}
 
     def join(self, recorder: object, meter: Meter, kinds: Collection[str]) -> None:
         """Observe the calls of `recorder` too."""
@@ -169,11 +175,17 @@ class Gauges:
             self._made.add(name)
             _ROWS[name].create(meter, [callback])
 
-    def limits(self, op: Operation, limit: RateLimit) -> None:
-        """Remember the newest limits of a provider's model."""
-        key = (op.provider, op.request_model, op.server_address, op.server_port)
-        if key in self._limits or len(self._limits) < _MAX_LIMITS:
-            self._limits[key] = limit
+    def limits(self, ended: dict[str, Any], limit: RateLimit) -> None:
+        """Remember the newest limits of a provider's model; `ended` are the attributes of the call's duration."""
+        get = ended.get
+        key = (
+            get(names.PROVIDER_NAME),
+            get(names.REQUEST_MODEL),
+            get(names.SERVER_ADDRESS),
+            get(names.SERVER_PORT),
+        )
+        if key in self._limits or (len(self._limits) < _MAX_LIMITS and OTHER not in key):
+            self._limits[key] = limit, perf_counter()
 
     def _active(self, *, streams: bool) -> Callable[[CallbackOptions], Iterator[Observation]]:
         seen: dict[tuple[Any, ...], int] = {}
@@ -186,19 +198,26 @@ class Gauges:
             for recording in open_recordings():
                 op = recording.op
                 if recording.recorder in self._recorders and (op.stream or not streams):
-                    key = (op.name, op.provider, recording.attributes.get(names.REQUEST_MODEL))
+                    key = tuple((name, recording.attributes.get(name)) for name in _ACTIVE)
                     counts[key] = counts.get(key, 0) + 1
             seen.update(counts)
-            yield from (Observation(count, _active_attributes(*key)) for key, count in counts.items())
+            for key, count in counts.items():
+                yield Observation(count, {name: value for name, value in key if value is not None})
 
         return observe
 
     def _limit(self, field: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def observe(_: CallbackOptions) -> Iterator[Observation]:
-            for key, limit in list(self._limits.items()):
+            now = perf_counter()
+            for key, (limit, said) in list(self._limits.items()):
+                age = now - said
+                if age > max(_STALE, limit.reset_requests or 0.0, limit.reset_tokens or 0.0):
+                    self._limits.pop(key, None)
+                    continue
                 value = getattr(limit, field)
                 if value is not None:
-                    yield Observation(value, _limit_attributes(*key))
+                    left = max(0.0, value - age) if field.startswith("reset") else value
+                    yield Observation(left, _limit_attributes(*key))
 
         return observe
 
@@ -210,13 +229,6 @@ _of_global = Gauges()
 def gauges(provider: MeterProvider | None) -> Gauges:
     """The gauges of a meter provider; None is the global one, set already or later."""
     return _of_global if provider is None else _of_provider.setdefault(provider, Gauges())
-
-
-def _active_attributes(operation: str, provider: str, model: str | None) -> dict[str, Any]:
-    attributes: dict[str, Any] = {names.OPERATION_NAME: operation, names.PROVIDER_NAME: provider}
-    if model is not None:
-        attributes[names.REQUEST_MODEL] = model
-    return attributes
 
 
 def _limit_attributes(

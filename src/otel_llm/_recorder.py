@@ -238,7 +238,7 @@ class Recorder:
             ):
                 self.own.end(op, common, recording.context)
             if server is not None and server.rate_limit is not None:
-                self.gauges.limits(op, server.rate_limit)
+                self.gauges.limits(ended, server.rate_limit)
         except Exception as mistake:  # noqa: BLE001
             _guard.caught(mistake)
 

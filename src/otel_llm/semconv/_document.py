@@ -58,7 +58,8 @@ _METRICS = """\
 
 In **Attributes**, *call* stands for {required} and, where known, {optional}.
 Attributes in brackets are on a point when they are known.
-None takes an unbounded number of values: models, hosts and error types are capped, the rest is `_OTHER`.
+None takes an unbounded number of values: the first 200 models of a process are told, the rest is `_OTHER`.
+So it is with providers, operations, servers, errors, tiers, caches and circuit breakers.
 
 `OTEL_INSTRUMENTATION_LLM_METRICS` chooses groups of metrics: {presets}.
 `OTEL_INSTRUMENTATION_LLM_CHUNK_METRICS=false` switches the group `chunks` off.

@@ -133,6 +133,7 @@ INSTRUMENTS: Final = (
             group="ratelimit",
             brief=brief,
             when="in the headers",
+            observable=True,
         )
         for name, type_, unit, brief in LIMITS
     ),
