@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry.metrics import MeterProvider, Observation
 
 from ._attributes import OTHER, low
+from ._operation import Outcome
 from ._recording import drain, open_recordings
 from .semconv import names, own
 from .semconv._types import NO_SPAN
@@ -88,7 +89,7 @@ class OwnMetrics:
 
     def retried(self, attempt: Attempt, common: dict[str, Any], context: Context) -> None:
         """An attempt failed and another one follows."""
-        attributes = {**common, names.ERROR_TYPE: low(attempt.error)} if attempt.error else common
+        attributes = {**common, names.ERROR_TYPE: low(attempt.error or str(attempt.status))}
         self._delay(attempt.wait, attributes, context)
         self._attempts(1, {**attributes, names.ATTEMPT_OUTCOME: "retried"}, context)
         if attempt.status == 429:  # noqa: PLR2004 - Too Many Requests
@@ -105,8 +106,11 @@ class OwnMetrics:
             for value in values:
                 record(value, attributes, NO_SPAN)
 
-    def end(self, op: Operation, common: dict[str, Any], context: Context) -> None:
-        """Record what was out of the ordinary about a call; `common` has neither outcome nor error."""
+    def end(self, op: Operation, common: dict[str, Any], context: Context, *, sent: bool) -> None:
+        """Record what was out of the ordinary about a call; `common` has neither outcome nor error.
+
+        `sent`: the last attempt was sent, and nothing went wrong before it.
+        """
         error = op.error
         if error is not None:
             failed = {**common, names.ERROR_TYPE: low(error.type)}
@@ -114,11 +118,11 @@ class OwnMetrics:
             self._errors(1, {**failed, **more}, context)
             if error.status == 429:  # noqa: PLR2004 - Too Many Requests
                 self._rejections(1, common, context)
-            if error.exception:
+            if error.exception and sent:
                 outcome = "exhausted" if op.attempts else "failed"
                 self._attempts(1, {**failed, names.ATTEMPT_OUTCOME: outcome}, context)
-        elif op.attempts:
-            self._attempts(1, {**common, names.ATTEMPT_OUTCOME: "succeeded"}, context)
+        elif op.attempts and sent:
+            self._attempts(1, {**common, names.ATTEMPT_OUTCOME: _retried_to(op)}, context)
         if op.stream_stats is not None:
             self._stream(op, op.stream_stats, common, context)
         usage = op.usage
@@ -137,6 +141,13 @@ class OwnMetrics:
         self._streams(1, {**ended, names.ERROR_TYPE: low(op.error.type)} if op.error else ended, context)
         if stats.token_rate is not None:
             self._token_rate(stats.token_rate, ended, context)
+
+
+def _retried_to(op: Operation) -> str:
+    """How the last attempt of a call ended that is no error: it was answered, or cancelled before that."""
+    server = op.server
+    answered = server is not None and server.status is not None and server.status < 400  # noqa: PLR2004 - errors
+    return "cancelled" if op.outcome is Outcome.CANCELLED and not answered else "succeeded"
 
 
 class Gauges:

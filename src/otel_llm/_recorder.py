@@ -236,7 +236,7 @@ class Recorder:
                 or op.stream_stats is not None
                 or (usage is not None and (usage.cache_read or usage.cache_write or usage.reasoning))
             ):
-                self.own.end(op, common, recording.context)
+                self.own.end(op, common, recording.context, sent=recording.sent > 0)
             if server is not None and server.rate_limit is not None:
                 self.gauges.limits(ended, server.rate_limit)
         except Exception as mistake:  # noqa: BLE001

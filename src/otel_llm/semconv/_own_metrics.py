@@ -89,7 +89,7 @@ INSTRUMENTS: Final = (
         (*REQUIRED, names.ATTEMPT_OUTCOME),
         (*OPTIONAL, names.ERROR_TYPE),
         group="retries",
-        brief="HTTP attempts by how they ended.",
+        brief="HTTP attempts by how they ended, of calls that were retried or failed.",
     ),
     Instrument(
         "otel_llm.retry.delay",
