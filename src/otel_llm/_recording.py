@@ -95,7 +95,14 @@ def exit_now() -> None:
 
 
 def _forked() -> None:
-    """A child process has none of its parent's calls."""
+    """A child process has none of its parent's calls, and drops what it inherited of them without a word.
+
+    The lock may have been held by a thread that the child does not have.
+    """
+    global _ending  # noqa: PLW0603
+    _ending = threading.RLock()
+    for recording in _open:
+        recording.ended = True
     _open.clear()
     buried.clear()
 

@@ -5,6 +5,7 @@ They count; the cache and the breaker themselves are the application's.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -34,6 +35,16 @@ _TRANSITIONS = "otel_llm.circuit_breaker.transitions"
 _FAILURES = "otel_llm.circuit_breaker.failures"
 
 _lock = threading.Lock()
+
+
+def _forked() -> None:
+    """The lock may have been held by a thread that the child process does not have."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
 _made: WeakKeyDictionary[Recorder, dict[str, Any]] = WeakKeyDictionary()
 _caches = Capped()
 _breakers = Capped()
@@ -139,13 +150,12 @@ def cache(name: str) -> Cache:
 class CircuitBreaker:
     """A circuit breaker of the application's; `circuit_breaker` makes one per name. It starts closed."""
 
-    __slots__ = ("__weakref__", "_attributes", "_lock", "_name", "_state")
+    __slots__ = ("__weakref__", "_attributes", "_name", "_state")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._attributes = {names.CIRCUIT_BREAKER_NAME: _breakers.add(name)}
         self._state = "closed"
-        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -165,7 +175,7 @@ class CircuitBreaker:
         new = state.lower().replace("-", "_")
         if new not in STATES:
             raise ValueError(f"the state of a circuit breaker is one of {', '.join(STATES)}, not {state!r}")
-        with self._lock:
+        with _lock:
             old, self._state = self._state, new
         if old != new:
             self._changed(old, new, failures)
