@@ -245,7 +245,7 @@ class Costs:
     def finish(self, op: Operation) -> None:
         """Set `op.cost`; it stays None where no price is known."""
         if op.server is not None and op.server.cost is not None:
-            op.cost = op.server.cost
+            op.cost = dollars(op.server.cost)
             return
         price = self._price(op)
         if price is not None:

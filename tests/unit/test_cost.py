@@ -118,6 +118,23 @@ def test_bedrock_is_priced_by_the_request_which_names_the_region() -> None:
     assert public(call("claude-sonnet-4-5-20250929", provider="aws.bedrock")) == Decimal("0.00495")
 
 
+def test_an_azure_deployment_that_is_called_like_a_model_is_not_priced_as_one() -> None:
+    """The model that answered is newer than the table, and the deployment only looks like one that is in it."""
+    for answered in ("gpt-77", None):
+        op = call(request_model="gpt-4o", response_model=answered, provider="azure.ai.openai")
+        assert public(op) is None
+    own = cost.Table({"gpt-4o": {"input": 1, "output": 0}})
+    assert own(call(response_model="gpt-77", provider="azure.ai.openai")) == Decimal("0.001")
+
+
+def test_a_bedrock_profile_hides_the_region_and_so_the_price() -> None:
+    profile = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"
+    op = call(request_model=profile, response_model="claude-sonnet-4-5-20250929", provider="aws.bedrock")
+    assert public(op) is None
+    own = cost.Table({"claude-sonnet-4-5-*": {"input": 1, "output": 0}})
+    assert own(op) == Decimal("0.001")
+
+
 def test_a_snapshot_newer_than_the_table_is_priced_by_the_name_asked_for() -> None:
     assert public(call(request_model="gpt-4o", response_model="gpt-4o-2031-01-01")) == Decimal("0.0035")
     assert public(call(request_model=None, response_model="gpt-4o")) == Decimal("0.0035")
