@@ -72,7 +72,9 @@ class Recorder:
         self.own = OwnMetrics(meter, kinds=kinds, beside_latest=latest)
         self.gauges = gauges(meter_provider)
         self.gauges.join(self, meter, kinds)
-        self.chunk_metrics = bool(kinds & {"chunks", "sizes"})
+        self.chunk_metrics = (
+            config.chunk_metrics != "off"
+        )  # whatever metrics there are: the span tells gaps too
         self.upload = _completion_hook(config)
         self.captures = config.capture_content != "no_content" or self.upload is not None
         self.costs: Costs | None = None  # prices of its own; a recorder without any uses the shared ones
