@@ -122,7 +122,7 @@ class Recorder:
 
             asked = None if chosen is None else chosen.capture_content
             recording.capture = begin(self.config, asked, endpoint, self.upload)
-        if self.config.estimate_usage and endpoint is not None:
+        if self.config.estimate_usage and endpoint is not None and endpoint.method != "get":
             from ._estimate import CallEstimate  # noqa: PLC0415 - only who estimates needs it
 
             recording.estimate = CallEstimate(endpoint, op.request_model)
@@ -282,9 +282,10 @@ def _settle(recording: Recording, op: Operation, error: BaseException | None) ->
         op.outcome = Outcome.FAILED
     if recording.accumulator is not None:
         recording.accumulator.finish()
-    if recording.estimate is not None and op.usage is None:
-        op.usage = recording.estimate.usage()
     stats = op.stream_stats
+    answered = op.outcome is Outcome.COMPLETED or (stats is not None and stats.chunks > 0)
+    if recording.estimate is not None and op.usage is None and answered:
+        op.usage = recording.estimate.usage()
     if stats is not None:
         if recording.gaps is not None:
             recording.recorder.flush(recording)

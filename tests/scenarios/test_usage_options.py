@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 from doors import CHAT, MESSAGE, TLS, Door, lacking
 from scene import instrumented, run
@@ -202,6 +203,39 @@ class TestEstimate:
             span = telemetry.span()
             assert _usage(span) == (7, 3)
             assert span.attributes["otel_llm.usage.source"] == "estimate"
+
+    def test_a_refused_call_used_nothing(self, make: Callable[..., Any], server: Any) -> None:
+        """It had the tokens of its request, as if they had been billed."""
+        server.reply(Reply.error(400))
+        with instrumented(estimate_usage=True) as telemetry:
+            for asked in (CHAT, CHAT_STREAM):
+                with pytest.raises(openai.BadRequestError):
+                    make("openai").chat.completions.create(**asked)
+            assert [_usage(span) for span in telemetry.spans()] == [(None, None)] * 2
+            assert "gen_ai.client.token.usage" not in telemetry.points()
+
+    def test_fetching_a_stored_answer_uses_nothing(self, make: Callable[..., Any]) -> None:
+        client = make("openai")
+        if not hasattr(client, "responses"):
+            pytest.skip("this openai has no Responses")
+        with instrumented(estimate_usage=True) as telemetry:
+            client.responses.retrieve("resp_123")
+            assert _usage(telemetry.span()) == (None, None)
+
+    def test_a_stream_that_breaks_used_what_came(self, make: Callable[..., Any], server: Any) -> None:
+        server.reply(Reply(chunks=["four", "byte", "word"], die_after=2))
+        with instrumented(estimate_usage=True) as telemetry:
+            with pytest.raises(Exception):  # noqa: B017, PT011 - each version has its own
+                list(make("openai").chat.completions.create(**CHAT, stream=True))
+            assert _usage(telemetry.span()) == (7, 2)
+
+    def test_embeddings_have_no_output(self, make: Callable[..., Any], server: Any) -> None:
+        server.reply(Reply(usage=False))
+        with instrumented(estimate_usage=True) as telemetry:
+            make("openai").embeddings.create(model="text-embedding-3-small", input="MY-PROMPT")
+            input_tokens, output_tokens = _usage(telemetry.span())
+            assert input_tokens > 0
+            assert output_tokens is None
 
     def test_not_where_the_provider_counts(self, make: Callable[..., Any]) -> None:
         with instrumented(estimate_usage=True) as telemetry:
