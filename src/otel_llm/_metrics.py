@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from opentelemetry.metrics import MeterProvider, Observation
+from opentelemetry.metrics import MeterProvider, Observation, get_meter_provider
 
 from ._attributes import OTHER, low
 from ._operation import Outcome
@@ -239,7 +239,9 @@ _of_global = Gauges()
 
 def gauges(provider: MeterProvider | None) -> Gauges:
     """The gauges of a meter provider; None is the global one, set already or later."""
-    return _of_global if provider is None else _of_provider.setdefault(provider, Gauges())
+    if provider is None or provider is get_meter_provider():
+        return _of_global
+    return _of_provider.setdefault(provider, Gauges())
 
 
 def _limit_attributes(

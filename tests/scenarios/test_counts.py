@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from decimal import Decimal
@@ -308,3 +310,66 @@ def _end(stream: Any, ending: str) -> None:
     elif ending == "raise":
         with pytest.raises(KeyError), stream:
             raise KeyError
+
+
+_PROGRAM = """
+import sys
+import anthropic, otel_llm
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from otel_llm.instrumentor import AnthropicInstrumentor, OpenAIInstrumentor
+
+reader = InMemoryMetricReader()
+provider = MeterProvider([reader])
+metrics.set_meter_provider(provider)
+OpenAIInstrumentor().instrument()
+AnthropicInstrumentor().instrument(meter_provider=provider)
+client = anthropic.Anthropic(api_key="none", base_url=sys.argv[1], max_retries=0)
+messages = [{"role": "user", "content": "x"}]
+with client.messages.create(model="m", max_tokens=9, messages=messages, stream=True) as stream:
+    for resource in reader.get_metrics_data().resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                for point in metric.data.data_points:
+                    print(metric.name, point.value)
+    list(stream)
+assert "genai_prices" not in sys.modules, "the prices were loaded, and nobody asked for them"
+"""
+
+
+@pytest.mark.slow
+def test_the_global_provider_by_its_name_has_the_same_gauges(server: FakeProvider) -> None:
+    """Given once as the global one and once as itself: the second callbacks are ignored by the SDK."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, server.anthropic_url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["otel_llm.request.active 1", "otel_llm.stream.active 1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "absent"),
+    [
+        ({"metrics": "basic"}, ("stream", "retry", "attempts", "cost", "token", "ratelimit", "active")),
+        ({"metrics": "cost"}, ("stream", "retry", "attempts", "duration", "ratelimit", "active")),
+        ({}, ("cost",)),
+        ({"metrics": "off"}, ("",)),
+    ],
+    ids=["basic", "cost", "prices-off", "off"],
+)
+def test_what_is_switched_off_is_not_recorded(
+    settings: dict[str, Any], absent: tuple[str, ...], make: Callable[..., Any], server: FakeProvider
+) -> None:
+    meter = Meter()
+    server.script(Reply.error(429, retry_after_ms=1))
+    with _using(meter, **settings):
+        one = make("openai", max_retries=1)
+        list(one.chat.completions.create(**CHAT, stream=True, stream_options={"include_usage": True}))
+        told = meter.read()
+    assert [name for name in told if any(word in name for word in absent)] == []
+    assert bool(told) is (settings.get("metrics") != "off")
