@@ -6,6 +6,8 @@ Identity and usage are set before content, so that no limit on the number of att
 
 from __future__ import annotations
 
+import os
+import threading
 from itertools import compress, repeat
 from operator import attrgetter, is_not
 from typing import TYPE_CHECKING, Any
@@ -20,11 +22,22 @@ if TYPE_CHECKING:
     from .cost import Crossing
     from .semconv import Convention
 
-__all__ = ["SpanAttributes", "answered", "description", "exception", "points", "shared", "start"]
+__all__ = [
+    "OTHER",
+    "Capped",
+    "SpanAttributes",
+    "answered",
+    "description",
+    "exception",
+    "points",
+    "shared",
+    "start",
+]
 
 _MAX_VALUES = 200
 _MAX_POINTS = 1000
-_OTHER = "_OTHER"
+OTHER = "_OTHER"
+"""What stands on metrics for every value beyond the first 200 of its kind."""
 
 
 def start(op: Operation) -> dict[str, Any]:
@@ -220,24 +233,40 @@ def within(span: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     return attributes if room >= len(attributes) else dict(list(attributes.items())[: max(room, 0)])
 
 
-class _Capped:
-    """Values that may stand on metrics: the first 200 of their kind, `_OTHER` from then on."""
+_lock = threading.Lock()
+
+
+def _forked() -> None:
+    """The lock may have been held by a thread that the child process does not have."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Capped:
+    """Values that may stand on metrics: the first 200 of their kind, `OTHER` from then on."""
 
     __slots__ = ("known",)
 
     def __init__(self) -> None:
-        self.known: dict[str, str] = {}
+        self.known: dict[Any, Any] = {}
 
-    def add(self, value: str) -> str:
+    def add(self, value: Any) -> Any:
         """Remember `value` if there is room; what to put on the metric instead of it."""
-        if len(self.known) >= _MAX_VALUES:
-            return _OTHER
-        return self.known.setdefault(value, value)
+        with _lock:
+            if value in self.known or len(self.known) < _MAX_VALUES:
+                return self.known.setdefault(value, value)
+        return OTHER
 
 
-_models = _Capped()
-_errors = _Capped()
-_hosts = _Capped()
+_operations = Capped()
+_providers = Capped()
+_models = Capped()
+_errors = Capped()
+_servers = Capped()
+_tiers = Capped()
 
 
 def shared(op: Operation) -> dict[str, Any]:
@@ -245,7 +274,11 @@ def shared(op: Operation) -> dict[str, Any]:
 
     Not the server: each attribute costs every record four calls, and the duration has it.
     """
-    attributes = {names.OPERATION_NAME: op.name, names.PROVIDER_NAME: op.provider}
+    name, provider = op.name, op.provider
+    attributes = {
+        names.OPERATION_NAME: name if name in _operations.known else _operations.add(name),
+        names.PROVIDER_NAME: provider if provider in _providers.known else _providers.add(provider),
+    }
     if (model := op.request_model) is not None:
         attributes[names.REQUEST_MODEL] = model if model in _models.known else _models.add(model)
     return attributes
@@ -253,18 +286,15 @@ def shared(op: Operation) -> dict[str, Any]:
 
 def answered(op: Operation) -> dict[str, Any]:
     """What the metric points of a call that has ended share: `shared`, and the model that answered."""
-    attributes = {names.OPERATION_NAME: op.name, names.PROVIDER_NAME: op.provider}
-    known = _models.known
-    if (model := op.request_model) is not None:
-        attributes[names.REQUEST_MODEL] = model if model in known else _models.add(model)
+    attributes = shared(op)
     if (model := op.response_model) is not None:
-        attributes[names.RESPONSE_MODEL] = model if model in known else _models.add(model)
+        attributes[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
     return attributes
 
 
 def low(error: str) -> str:
     """An `error.type` for metrics: as it is, as long as there are few of them."""
-    return error if error in _errors.known else _errors.add(error)
+    return error if error in _errors.known else str(_errors.add(error))
 
 
 _points: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -293,11 +323,15 @@ def _ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
     """The attributes of the duration: how the call ended as well."""
     attributes = answered.copy()
     if (host := op.server_address) is not None:
-        attributes[names.SERVER_ADDRESS] = host if host in _hosts.known else _hosts.add(host)
-        if op.server_port is not None:
-            attributes[names.SERVER_PORT] = op.server_port
-    if op.api is not None and op.server is not None and op.server.service_tier is not None:
-        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = op.server.service_tier
+        port = op.server_port
+        if (host, port) in _servers.known or _servers.add((host, port)) is not OTHER:
+            attributes[names.SERVER_ADDRESS] = host
+            if port is not None:
+                attributes[names.SERVER_PORT] = port
+        else:
+            attributes[names.SERVER_ADDRESS] = OTHER
+    if op.api is not None and op.server is not None and (tier := op.server.service_tier) is not None:
+        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier if tier in _tiers.known else _tiers.add(tier)
     attributes[names.OUTCOME] = str(op.outcome)
     if op.error is not None:
         attributes[names.ERROR_TYPE] = low(op.error.type)

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from . import _active, _attributes
-from .cost import Costs, Signals, add_budget_listener, remove_budget_listener
+from .cost import Costs, Signals
 from .semconv import own
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def _prices(recorder: Recorder) -> list[Callable[[], object]]:
     costs = Costs.load(recorder.config, signals=_signals(recorder))
     if costs is None:
         return []
+    recorder.costs = costs
     costs.attach()
-    add_budget_listener(recorder.budget)
-    return [lambda: remove_budget_listener(recorder.budget), costs.detach]
+    return [costs.detach]
 
 
 def _signals(recorder: Recorder) -> Signals:
@@ -56,6 +56,7 @@ def _signals(recorder: Recorder) -> Signals:
         last_cost=getattr(made.get("otel_llm.last_cost"), "set", None),
         unpriced=getattr(made.get("otel_llm.unpriced.calls"), "add", None),
         crossings=getattr(made.get("otel_llm.budget.crossings"), "add", None),
+        event=recorder.budget,
     )
 
 

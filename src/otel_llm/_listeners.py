@@ -7,8 +7,7 @@ phase     called with                when
 start     (operation)                the call begins
 attempt   (operation, Attempt)       an HTTP attempt failed and the SDK is about to wait and send again
 chunk     (operation, chunk, now)    a stream gave its caller's next chunk (the SDK's object; `now`: perf_counter)
-finish    (operation)                the call has ended; the record can still be filled (cost)
-end       (operation)                the record is frozen
+end       (operation)                the call has ended; its record is frozen
 """
 
 from __future__ import annotations
@@ -23,20 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Listeners", "Phase", "listeners"]
 
-Phase = Literal["start", "attempt", "chunk", "finish", "end"]
+Phase = Literal["start", "attempt", "chunk", "end"]
 
 
 class Listeners:
     """Tuples of functions, replaced as a whole on change, so that readers need no lock."""
 
-    __slots__ = ("_lock", "attempt", "chunk", "end", "finish", "start")
+    __slots__ = ("_lock", "attempt", "chunk", "end", "start")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.start: tuple[Callable[..., object], ...] = ()
         self.attempt: tuple[Callable[..., object], ...] = ()
         self.chunk: tuple[Callable[..., object], ...] = ()
-        self.finish: tuple[Callable[..., object], ...] = ()
         self.end: tuple[Callable[..., object], ...] = ()
 
     def add(self, phase: Phase, fn: Callable[..., object]) -> None:

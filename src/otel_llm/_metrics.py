@@ -8,13 +8,15 @@ the life of the meter, and say nothing when their recorder is off.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from opentelemetry.metrics import MeterProvider, Observation
+from opentelemetry.metrics import MeterProvider, Observation, get_meter_provider
 
 from . import _attributes
-from ._attributes import low
+from ._attributes import OTHER, low
+from ._operation import Outcome
 from ._recording import drain, open_recordings
 from .semconv import names, own
 from .semconv._types import NO_SPAN
@@ -31,6 +33,11 @@ __all__ = ["Gauges", "OwnMetrics", "gauges"]
 
 _MAX_LIMITS = 200
 """Combinations of provider, host and model whose limits are kept."""
+_STALE = 300.0
+"""Seconds after which limits that have been reset since are told no more: nobody knows what is left now."""
+
+_ACTIVE = (names.OPERATION_NAME, names.PROVIDER_NAME, names.REQUEST_MODEL)
+"""What tells running calls apart."""
 
 _ROWS = {item.name: item for item in own.INSTRUMENTS}
 
@@ -83,7 +90,7 @@ class OwnMetrics:
 
     def retried(self, attempt: Attempt, common: dict[str, Any], context: Context) -> None:
         """An attempt failed and another one follows."""
-        attributes = {**common, names.ERROR_TYPE: low(attempt.error)} if attempt.error else common
+        attributes = {**common, names.ERROR_TYPE: low(attempt.error or str(attempt.status))}
         self._delay(attempt.wait, attributes, context)
         self._attempts(1, {**attributes, names.ATTEMPT_OUTCOME: "retried"}, context)
         if attempt.status == 429:  # noqa: PLR2004 - Too Many Requests
@@ -100,9 +107,10 @@ class OwnMetrics:
             for value in values:
                 record(value, attributes, NO_SPAN)
 
-    def end(self, op: Operation, common: dict[str, Any], context: Context) -> None:
+    def end(self, op: Operation, common: dict[str, Any], context: Context, *, sent: bool) -> None:
         """Record what was out of the ordinary about a call; `common` has neither outcome nor error.
 
+        `sent`: the last attempt was sent, and nothing went wrong before it.
         Errors are recorded in the span's `context`, which offers an exemplar; the rest has that of the duration.
         """
         error = op.error
@@ -112,11 +120,11 @@ class OwnMetrics:
             self._errors(1, {**failed, **more}, context)
             if error.status == 429:  # noqa: PLR2004 - Too Many Requests
                 self._rejections(1, common, context)
-            if error.exception:
+            if error.exception and sent:
                 outcome = "exhausted" if op.attempts else "failed"
                 self._attempts(1, {**failed, names.ATTEMPT_OUTCOME: outcome}, context)
-        elif op.attempts:
-            self._attempts(1, {**common, names.ATTEMPT_OUTCOME: "succeeded"}, context)
+        elif op.attempts and sent:
+            self._attempts(1, {**common, names.ATTEMPT_OUTCOME: _retried_to(op)}, context)
         if op.stream_stats is not None:
             self._stream(op, op.stream_stats, common)
         usage = op.usage
@@ -137,6 +145,13 @@ class OwnMetrics:
             self._token_rate(stats.token_rate, ended, NO_SPAN)
 
 
+def _retried_to(op: Operation) -> str:
+    """How the last attempt of a call ended that is no error: it was answered, or cancelled before that."""
+    server = op.server
+    answered = server is not None and server.status is not None and server.status < 400  # noqa: PLR2004 - errors
+    return "cancelled" if op.outcome is Outcome.CANCELLED and not answered else "succeeded"
+
+
 class Gauges:
     """What runs now, and what is left of the limits, of all recorders of one meter provider.
 
@@ -147,7 +162,7 @@ class Gauges:
     def __init__(self) -> None:
         self._made: set[str] = set()
         self._recorders: set[object] = set()
-        self._limits: dict[tuple[Any, ...], RateLimit] = {}
+        self._limits: dict[tuple[Any, ...], tuple[RateLimit, float]] = {}
 
     def join(self, recorder: object, meter: Meter, kinds: Collection[str]) -> None:
         """Observe the calls of `recorder` too."""
@@ -173,11 +188,17 @@ class Gauges:
             self._made.add(name)
             _ROWS[name].create(meter, [callback])
 
-    def limits(self, op: Operation, limit: RateLimit) -> None:
-        """Remember the newest limits of a provider's model."""
-        key = (op.provider, op.request_model, op.server_address, op.server_port)
-        if key in self._limits or len(self._limits) < _MAX_LIMITS:
-            self._limits[key] = limit
+    def limits(self, ended: dict[str, Any], limit: RateLimit) -> None:
+        """Remember the newest limits of a provider's model; `ended` are the attributes of the call's duration."""
+        get = ended.get
+        key = (
+            get(names.PROVIDER_NAME),
+            get(names.REQUEST_MODEL),
+            get(names.SERVER_ADDRESS),
+            get(names.SERVER_PORT),
+        )
+        if key in self._limits or (len(self._limits) < _MAX_LIMITS and OTHER not in key):
+            self._limits[key] = limit, perf_counter()
 
     def _active(self, *, streams: bool) -> Callable[[CallbackOptions], Iterator[Observation]]:
         seen: dict[tuple[Any, ...], int] = {}
@@ -190,19 +211,27 @@ class Gauges:
             for recording in open_recordings():
                 op = recording.op
                 if recording.recorder in self._recorders and (op.stream or not streams):
-                    key = (op.name, op.provider, _attributes.shared(op).get(names.REQUEST_MODEL))
+                    attributes = _attributes.shared(op)
+                    key = tuple((name, attributes.get(name)) for name in _ACTIVE)
                     counts[key] = counts.get(key, 0) + 1
             seen.update(counts)
-            yield from (Observation(count, _active_attributes(*key)) for key, count in counts.items())
+            for key, count in counts.items():
+                yield Observation(count, {name: value for name, value in key if value is not None})
 
         return observe
 
     def _limit(self, field: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def observe(_: CallbackOptions) -> Iterator[Observation]:
-            for key, limit in list(self._limits.items()):
+            now = perf_counter()
+            for key, (limit, said) in list(self._limits.items()):
+                age = now - said
+                if age > max(_STALE, limit.reset_requests or 0.0, limit.reset_tokens or 0.0):
+                    self._limits.pop(key, None)
+                    continue
                 value = getattr(limit, field)
                 if value is not None:
-                    yield Observation(value, _limit_attributes(*key))
+                    left = max(0.0, value - age) if field.startswith("reset") else value
+                    yield Observation(left, _limit_attributes(*key))
 
         return observe
 
@@ -213,14 +242,9 @@ _of_global = Gauges()
 
 def gauges(provider: MeterProvider | None) -> Gauges:
     """The gauges of a meter provider; None is the global one, set already or later."""
-    return _of_global if provider is None else _of_provider.setdefault(provider, Gauges())
-
-
-def _active_attributes(operation: str, provider: str, model: str | None) -> dict[str, Any]:
-    attributes: dict[str, Any] = {names.OPERATION_NAME: operation, names.PROVIDER_NAME: provider}
-    if model is not None:
-        attributes[names.REQUEST_MODEL] = model
-    return attributes
+    if provider is None or provider is get_meter_provider():
+        return _of_global
+    return _of_provider.setdefault(provider, Gauges())
 
 
 def _limit_attributes(

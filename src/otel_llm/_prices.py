@@ -141,15 +141,26 @@ def _tier(op: Operation) -> str:
 
 
 def _models(op: Operation) -> tuple[str, ...]:
-    """The names to look up, best first: what answered, then what was asked for.
+    """The names to look up, best first: what answered, then what was asked for; with Bedrock the other way round.
 
-    An Azure request names a deployment. With Bedrock it is the other way round: the request names region and
-    model, on which the price depends, the response only the model.
+    There the request names region and model, on which the price depends, the response only the model.
     """
     names = (op.request_model, op.response_model)
     if op.provider != "aws.bedrock":
         names = names[::-1]
     return tuple(name for name in names if name)
+
+
+def _listed(op: Operation) -> tuple[str, ...]:
+    """Of these names those that a list price may go by.
+
+    An Azure request names a deployment, which may be called like a model that it is not.
+    Where a request to Bedrock names a profile, nobody knows the region, and what answered has a price in each.
+    """
+    names = _models(op)
+    if op.provider.startswith("azure."):
+        return names[:1] if op.response_model else ()
+    return names[:1] if op.provider == "aws.bedrock" else names
 
 
 def _counts(op: Operation) -> Usage | None:
@@ -224,7 +235,7 @@ class PublicPrices:
             return None
         variant = _variant(op)
         minute = (op.start_time or time.time_ns()) // _MINUTE
-        for model in _models(op):
+        for model in _listed(op):
             card = self._card(op.provider, model, variant, minute)
             if card is not None:
                 return card.of(usage)

@@ -22,7 +22,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from . import _attributes, _guard, _recording, semconv
+from . import _attributes, _guard, _recording, cost, semconv
 from ._failure import describe
 from ._listeners import listeners, tell
 from ._metrics import OwnMetrics, gauges
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ._capture import Capture, Captured
     from ._config import Config
     from ._operation import Attempt, Content, ErrorInfo
-    from .cost import Crossing
+    from .cost import Costs, Crossing
     from .providers._base import Endpoint
 
 __all__ = ["Recorder"]
@@ -77,13 +77,16 @@ class Recorder:
         self.own = OwnMetrics(meter, kinds=kinds, beside_latest=latest)
         self.gauges = gauges(meter_provider)
         self.gauges.join(self, meter, kinds)
-        self.chunk_metrics = bool(kinds & {"chunks", "sizes"})
+        self.chunk_metrics = (
+            config.chunk_metrics != "off"
+        )  # whatever metrics there are: the span tells gaps too
         self.upload = _completion_hook(config)
         self._attributes = _attributes.SpanAttributes(self.conventions)
         self.adopts = config.anthropic_native == "adopt"
         self.captures = config.capture_content != "no_content" or self.upload is not None
         self.extras = self.captures or config.estimate_usage or config.request_hook is not None
         """Whether every call needs more than its start: a capture, an estimate, a hook."""
+        self.costs: Costs | None = None  # prices of its own; a recorder without any uses the shared ones
 
     def close(self) -> None:
         """Fall silent: observable metrics cannot be taken back. Calls under way still end here."""
@@ -137,7 +140,7 @@ class Recorder:
 
             asked = None if chosen is None else chosen.capture_content
             recording.capture = begin(self.config, asked, endpoint, self.upload)
-        if self.config.estimate_usage and endpoint is not None:
+        if self.config.estimate_usage and endpoint is not None and endpoint.method != "get":
             from ._estimate import CallEstimate  # noqa: PLC0415 - only who estimates needs it
 
             recording.estimate = CallEstimate(endpoint, recording.op.request_model)
@@ -197,8 +200,9 @@ class Recorder:
         ):
             _settle(recording, op, error)
         content = None if recording.capture is None else self._content(recording, recording.capture)
-        if listeners.finish:
-            tell(listeners.finish, op)
+        costs = self.costs or cost.shared
+        if costs is not None:
+            costs.finish(op)
         self._span(recording, op, None if content is None else content.on_span)
         self._metrics(recording, op)
         if op.error is not None and op.error.exception:
@@ -206,6 +210,8 @@ class Recorder:
         if content is not None and content.on_event:
             self._details(recording, op, content.on_event)
         op.freeze()
+        if costs is not None:
+            costs.end(op)
         if listeners.end:
             tell(listeners.end, op)
 
@@ -239,9 +245,9 @@ class Recorder:
                 convention.end(op, ended, common, recording.context)
             usage, server = op.usage, op.server
             if any(_unusual(op)) or (usage is not None and any(_subsets(usage))):
-                self.own.end(op, common, recording.context)
+                self.own.end(op, common, recording.context, sent=recording.sent > 0)
             if server is not None and server.rate_limit is not None:
-                self.gauges.limits(op, server.rate_limit)
+                self.gauges.limits(ended, server.rate_limit)
         except Exception as mistake:  # noqa: BLE001
             _guard.caught(mistake)
 
@@ -283,9 +289,10 @@ def _settle(recording: Recording, op: Operation, error: BaseException | None) ->
         op.outcome = Outcome.FAILED
     if recording.accumulator is not None:
         recording.accumulator.finish()
-    if recording.estimate is not None and op.usage is None:
-        op.usage = recording.estimate.usage()
     stats = op.stream_stats
+    answered = op.outcome is Outcome.COMPLETED or (stats is not None and stats.chunks > 0)
+    if recording.estimate is not None and op.usage is None and answered:
+        op.usage = recording.estimate.usage()
     if stats is not None:
         if recording.gaps is not None:
             recording.recorder.flush(recording)

@@ -94,7 +94,9 @@ def exit_now() -> None:
 
 
 def _forked() -> None:
-    """A child process has none of its parent's calls."""
+    """A child process has none of its parent's calls, and drops what it inherited of them without a word."""
+    for recording in running:
+        recording.ended = True
     running.clear()
     buried.clear()
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ._listeners import listeners, tell
+from . import _guard
+from ._listeners import tell
 from ._operation import Outcome
 from ._prices import EXACT, Price, PublicPrices, Table, dollars
 
@@ -191,6 +192,8 @@ class Signals:
     """`add` of `otel_llm.unpriced.calls`."""
     crossings: Callable[[int, dict[str, Any]], object] | None = None
     """`add` of `otel_llm.budget.crossings`."""
+    event: Callable[[Crossing], object] | None = None
+    """Tells of a crossing as the event `otel_llm.budget.exceeded`."""
 
 
 _CROSSING = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
@@ -229,31 +232,26 @@ class Costs:
         return cls(price, budget=budget if limited else None, signals=signals)
 
     def attach(self) -> None:
-        """Price every call that ends from now on; attach before other listeners that read `cost`.
-
-        Of several, the one attached last does, so that no call counts twice.
-        """
-        global _attached  # noqa: PLW0603
+        """Price the calls of every recorder that has no prices of its own; of several, the newest does."""
         with _lock:
-            _attached = (*(other for other in _attached if other is not self), self)
-        listeners.add("finish", _finish)
-        listeners.add("end", _end)
+            _attach(*(other for other in _attached if other is not self), self)
 
     def detach(self) -> None:
-        """Price no more calls; one attached before takes over again."""
-        global _attached  # noqa: PLW0603
+        """Undo `attach`; one attached before takes over again."""
         with _lock:
-            _attached = tuple(other for other in _attached if other is not self)
+            _attach(*(other for other in _attached if other is not self))
 
+    @_guard.guarded
     def finish(self, op: Operation) -> None:
         """Set `op.cost`; it stays None where no price is known."""
         if op.server is not None and op.server.cost is not None:
-            op.cost = op.server.cost
+            op.cost = dollars(op.server.cost)
             return
         price = self._price(op)
         if price is not None:
             op.cost = dollars(price)
 
+    @_guard.guarded
     def end(self, op: Operation) -> None:
         """Count the cost of an ended call and hold it against the budgets."""
         if op.cost is None:
@@ -286,17 +284,17 @@ class Costs:
             known = signals.attributes(crossing.operation)
             attributes = {name: known[name] for name in _CROSSING if name in known}
             signals.crossings(1, attributes | {"otel_llm.budget.scope": crossing.scope})
+        if signals is not None and signals.event is not None:
+            signals.event(crossing)
         tell(_budget_listeners, crossing)
 
 
 _attached: tuple[Costs, ...] = ()
+shared: Costs | None = None
+"""What prices the calls of recorders without prices of their own: the newest of those attached."""
 
 
-def _finish(op: Operation) -> None:
-    if costs := _attached[-1:]:
-        costs[0].finish(op)
-
-
-def _end(op: Operation) -> None:
-    if costs := _attached[-1:]:
-        costs[0].end(op)
+def _attach(*costs: Costs) -> None:
+    global _attached, shared  # noqa: PLW0603
+    _attached = costs
+    shared = costs[-1] if costs else None

@@ -64,6 +64,9 @@ def program(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[s
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_SERVICE_NAME": "shop",
         "OTEL_INSTRUMENTATION_LLM_SEMCONV": request.param,
+        "OTEL_INSTRUMENTATION_LLM_CHUNK_METRICS": "all",
+        "OTEL_INSTRUMENTATION_LLM_COST": "true",
+        "OTEL_INSTRUMENTATION_LLM_PROVIDERS": "127.0.0.1=openai",
     }
     command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, "-c", PROGRAM]
     with FakeProvider() as server:
@@ -172,5 +175,11 @@ def test_prometheus_scrapes_a_running_program(
         assert prometheus.wait("llm:duration_seconds:p95_5m > 0")
         assert prometheus.wait("llm:tokens:rate5m > 0")
         assert prometheus.ask("llm:errors:ratio_rate5m") == {}
+        left = prometheus.wait("min(otel_llm_ratelimit_remaining_tokens / otel_llm_ratelimit_limit_tokens)")
+        assert list(left.values()) == [pytest.approx(0.9999)]
+        assert prometheus.wait("llm:quota:remaining_ratio")
+        assert next(iter(prometheus.wait("sum(otel_llm_cost_total)").values())) > 0
+        assert list(prometheus.ask("sum(otel_llm_request_active)").values()) in ([], [0])
+        assert next(iter(prometheus.ask("sum(otel_llm_stream_chunk_size_bytes_count)").values())) > 0
     finally:
         prometheus.close()

@@ -379,7 +379,7 @@ def _everything_heard(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     def told(*arguments: Any) -> None:
         heard.append(repr(arguments))
 
-    for phase in ("start", "attempt", "finish", "end"):
+    for phase in ("start", "attempt", "end"):
         listeners.add(phase, hear)
     names = [event for event in hooks.EVENTS if event.startswith("llm.") and "chunk" not in event]
     for event in names:
@@ -388,7 +388,7 @@ def _everything_heard(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
         with caplog.at_level(logging.DEBUG, logger="otel_llm"):
             yield heard
     finally:
-        for phase in ("start", "attempt", "finish", "end"):
+        for phase in ("start", "attempt", "end"):
             listeners.remove(phase, hear)
         for event in names:
             hooks.detach(f"canary-{event}")

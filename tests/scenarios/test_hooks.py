@@ -31,7 +31,7 @@ PRICE = Decimal("0.000063")
 
 @pytest.fixture(autouse=True)
 def _no_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_counts, "_breakers", {})
+    monkeypatch.setattr(_counts, "_watched", {})
 
 
 @pytest.fixture

@@ -107,6 +107,48 @@ def test_chat(telemetry: Telemetry, make: Callable[..., Any]) -> None:
                     "gen_ai.token.type": "output",
                 },
             ],
+            "otel_llm.ratelimit.limit.requests": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.limit.tokens": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.remaining.requests": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.remaining.tokens": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.reset.requests": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.reset.tokens": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
         }
     )
 
@@ -188,6 +230,48 @@ def test_chat_stream(telemetry: Telemetry, make: Callable[..., Any]) -> None:
                     "gen_ai.response.model": "gpt-4o",
                     "gen_ai.token.type": "output",
                 },
+            ],
+            "otel_llm.ratelimit.limit.requests": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.limit.tokens": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.remaining.requests": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.remaining.tokens": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.reset.requests": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.reset.tokens": [
+                {
+                    "gen_ai.provider.name": "openai",
+                    "gen_ai.request.model": "gpt-4o",
+                    "server.address": "127.0.0.1",
+                }
             ],
             "otel_llm.stream.ended": [
                 {
@@ -307,6 +391,48 @@ def test_messages(telemetry: Telemetry, make: Callable[..., Any]) -> None:
                     "gen_ai.response.model": "claude-test-1",
                     "gen_ai.token.type": "output",
                 },
+            ],
+            "otel_llm.ratelimit.limit.requests": [
+                {
+                    "gen_ai.provider.name": "anthropic",
+                    "gen_ai.request.model": "claude-test-1",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.limit.tokens": [
+                {
+                    "gen_ai.provider.name": "anthropic",
+                    "gen_ai.request.model": "claude-test-1",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.remaining.requests": [
+                {
+                    "gen_ai.provider.name": "anthropic",
+                    "gen_ai.request.model": "claude-test-1",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.remaining.tokens": [
+                {
+                    "gen_ai.provider.name": "anthropic",
+                    "gen_ai.request.model": "claude-test-1",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.reset.requests": [
+                {
+                    "gen_ai.provider.name": "anthropic",
+                    "gen_ai.request.model": "claude-test-1",
+                    "server.address": "127.0.0.1",
+                }
+            ],
+            "otel_llm.ratelimit.reset.tokens": [
+                {
+                    "gen_ai.provider.name": "anthropic",
+                    "gen_ai.request.model": "claude-test-1",
+                    "server.address": "127.0.0.1",
+                }
             ],
         }
     )

@@ -2,18 +2,114 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
-from doors import CHAT, MESSAGE, TLS
+from doors import CHAT, MESSAGE, TLS, Door, lacking
 from scene import instrumented, run
+from test_doors import use, use_async
 
+from otel_llm import hooks
 from otel_llm.testing import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KNOWN = {"127.0.0.1": "openai"}
+CHAT_STREAM = {**CHAT, "stream": True}
+WAYS = {
+    door.name: door
+    for door in (
+        Door(
+            name="iterate",
+            sdk="openai",
+            needs="chat.completions.create",
+            kind="stream",
+            call=lambda c: c.chat.completions.create(**CHAT_STREAM),
+        ),
+        Door(
+            name="generic post",
+            sdk="openai",
+            needs="post",
+            kind="stream",
+            call=lambda c: c.post(
+                "/chat/completions",
+                cast_to=_chunk(),
+                body=CHAT_STREAM,
+                stream=True,
+                stream_cls=_stream_class(c),
+            ),
+        ),
+        Door(
+            name="helper",
+            sdk="openai",
+            needs="chat.completions.stream",
+            kind="manager",
+            call=lambda c: c.chat.completions.stream(**CHAT),
+        ),
+        Door(
+            name="completions",
+            sdk="openai",
+            needs="completions.create",
+            kind="stream",
+            call=lambda c: c.completions.create(model="gpt-3.5-turbo-instruct", prompt="x", stream=True),
+        ),
+        Door(
+            name="raw",
+            sdk="openai",
+            needs="chat.completions.create",
+            kind="raw_stream",
+            call=lambda c: c.chat.completions.with_raw_response.create(**CHAT_STREAM),
+        ),
+        Door(
+            name="lines",
+            sdk="openai",
+            needs="chat.completions.create",
+            kind="lines",
+            call=lambda c: c.chat.completions.with_streaming_response.create(**CHAT_STREAM),
+        ),
+        Door(
+            name="bytes",
+            sdk="openai",
+            needs="chat.completions.create",
+            kind="bytes",
+            call=lambda c: c.chat.completions.with_streaming_response.create(**CHAT_STREAM),
+        ),
+    )
+}
+"""The ways of reading a stream whose token counts have to be asked for."""
+
+
+def _chunk() -> Any:
+    from openai.types.chat import ChatCompletionChunk
+
+    return ChatCompletionChunk
+
+
+def _stream_class(client: Any) -> Any:
+    import openai
+
+    kind = openai.AsyncStream if isinstance(client, openai.AsyncOpenAI) else openai.Stream
+    return kind[_chunk()]  # type: ignore[index]
+
+
+def _read_all(door: Door, make: Callable[..., Any], *, asynchronous: bool) -> list[Any]:
+    """All that the application sees of a stream, without the ids that the provider counts up."""
+
+    async def main() -> Any:
+        async with make("openai", asynchronous=True) as client:
+            return await use_async(door, client)
+
+    seen = run(main()) if asynchronous else use(door, make("openai"))
+    if door.kind == "bytes":
+        seen = [b"".join(seen)]
+    return [re.sub(r"(chatcmpl|cmpl)-[0-9a-f]+|\"created\": ?[0-9]+", "", str(_plain(item))) for item in seen]
+
+
+def _plain(item: Any) -> Any:
+    return item.model_dump() if hasattr(item, "model_dump") else item
 
 
 def _usage(span: Any) -> tuple[Any, Any]:
@@ -43,6 +139,32 @@ class TestInject:
         with instrumented(stream_usage="inject", providers=KNOWN) as telemetry:
             assert all(chunk.choices for chunk in run(main()))
             assert _usage(telemetry.span()) == (12, 8)
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_no_way_of_reading_shows_it(
+        self, way: str, asynchronous: bool, make: Callable[..., Any], server: Any
+    ) -> None:
+        """Neither to the application nor in what is counted; where it cannot be hidden it is not asked for."""
+        if (reason := lacking(WAYS[way])) is not None:
+            pytest.skip(reason)
+        read = [_read_all(WAYS[way], make, asynchronous=asynchronous)]
+        with instrumented() as telemetry:
+            read.append(_read_all(WAYS[way], make, asynchronous=asynchronous))
+            chunks = telemetry.span().attributes["otel_llm.stream.chunks"]
+        server.clear()
+        heard: list[Any] = []
+        with instrumented(stream_usage="inject", providers=KNOWN) as telemetry:
+            hooks.attach("chunks", "llm.stream.chunk", lambda *told: heard.append(told))
+            try:
+                read.append(_read_all(WAYS[way], make, asynchronous=asynchronous))
+            finally:
+                hooks.detach("chunks")
+            span = telemetry.span()
+        assert read[0] == read[1] == read[2]
+        assert (span.attributes["otel_llm.stream.chunks"], len(heard)) == (chunks, chunks)
+        hidden = "stream_options" in server.requests[0].json
+        assert hidden is (WAYS[way].kind in ("stream", "manager"))
+        assert _usage(span) == ((12, 8) if hidden else (None, None))
 
     @pytest.mark.parametrize(
         ("settings", "more"),
@@ -81,6 +203,39 @@ class TestEstimate:
             span = telemetry.span()
             assert _usage(span) == (7, 3)
             assert span.attributes["otel_llm.usage.source"] == "estimate"
+
+    def test_a_refused_call_used_nothing(self, make: Callable[..., Any], server: Any) -> None:
+        """It had the tokens of its request, as if they had been billed."""
+        server.reply(Reply.error(400))
+        with instrumented(estimate_usage=True) as telemetry:
+            for asked in (CHAT, CHAT_STREAM):
+                with pytest.raises(openai.BadRequestError):
+                    make("openai").chat.completions.create(**asked)
+            assert [_usage(span) for span in telemetry.spans()] == [(None, None)] * 2
+            assert "gen_ai.client.token.usage" not in telemetry.points()
+
+    def test_fetching_a_stored_answer_uses_nothing(self, make: Callable[..., Any]) -> None:
+        client = make("openai")
+        if not hasattr(client, "responses"):
+            pytest.skip("this openai has no Responses")
+        with instrumented(estimate_usage=True) as telemetry:
+            client.responses.retrieve("resp_123")
+            assert _usage(telemetry.span()) == (None, None)
+
+    def test_a_stream_that_breaks_used_what_came(self, make: Callable[..., Any], server: Any) -> None:
+        server.reply(Reply(chunks=["four", "byte", "word"], die_after=2))
+        with instrumented(estimate_usage=True) as telemetry:
+            with pytest.raises(Exception):  # noqa: B017, PT011 - each version has its own
+                list(make("openai").chat.completions.create(**CHAT, stream=True))
+            assert _usage(telemetry.span()) == (7, 2)
+
+    def test_embeddings_have_no_output(self, make: Callable[..., Any], server: Any) -> None:
+        server.reply(Reply(usage=False))
+        with instrumented(estimate_usage=True) as telemetry:
+            make("openai").embeddings.create(model="text-embedding-3-small", input="MY-PROMPT")
+            input_tokens, output_tokens = _usage(telemetry.span())
+            assert input_tokens > 0
+            assert output_tokens is None
 
     def test_not_where_the_provider_counts(self, make: Callable[..., Any]) -> None:
         with instrumented(estimate_usage=True) as telemetry:

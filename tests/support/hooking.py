@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PHASES = ("start", "attempt", "chunk", "finish", "end")
+PHASES = ("start", "attempt", "chunk", "end")
 
 
 class Seen:

@@ -62,7 +62,6 @@ def end(op: Operation, outcome: Outcome = Outcome.COMPLETED, **values: Any) -> O
     op.outcome = outcome
     if op.duration is None:
         op.duration = time.perf_counter() - op.started
-    tell(listeners.finish, op)
     op.freeze()
     tell(listeners.end, op)
     return op

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("nothing_attached")
 
 @pytest.fixture(autouse=True)
 def _no_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_counts, "_breakers", {})
+    monkeypatch.setattr(_counts, "_watched", {})
 
 
 @pytest.fixture
@@ -155,6 +155,17 @@ def test_a_breaker_made_before_instrumenting_is_seen_after() -> None:
     otel_llm.circuit_breaker("b").set("open")
     with instrumented() as telemetry:
         assert states(telemetry) == {"closed": 0, "open": 1, "half_open": 0}
+
+
+def test_the_state_is_told_after_instrumenting_again() -> None:
+    """The SDK ignores a second callback of the same name, and the first one went silent with its recorder."""
+    with capture() as telemetry:
+        instrumentor = otel_llm.LLMInstrumentor()
+        for state in ("open", "half_open"):
+            instrumentor.instrument(**telemetry.providers)
+            otel_llm.circuit_breaker("payments").set(state)
+            assert values(telemetry, "otel_llm.circuit_breaker.state")[("payments", state)] == 1
+            instrumentor.uninstrument()
 
 
 def test_after_uninstrument_nothing_more_is_told() -> None:

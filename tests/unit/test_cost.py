@@ -23,7 +23,6 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_llm import _attributes, _guard, _prices, cost
 from otel_llm._config import Config
-from otel_llm._listeners import Listeners, tell
 from otel_llm._operation import ErrorInfo, Operation, Outcome, Server, Usage
 from otel_llm.semconv import names, own
 
@@ -117,6 +116,23 @@ def test_bedrock_is_priced_by_the_request_which_names_the_region() -> None:
     op = call(request_model=asked, response_model="claude-sonnet-4-5-20250929", provider="aws.bedrock")
     assert public(op) == Decimal("0.0045")
     assert public(call("claude-sonnet-4-5-20250929", provider="aws.bedrock")) == Decimal("0.00495")
+
+
+def test_an_azure_deployment_that_is_called_like_a_model_is_not_priced_as_one() -> None:
+    """The model that answered is newer than the table, and the deployment only looks like one that is in it."""
+    for answered in ("gpt-77", None):
+        op = call(request_model="gpt-4o", response_model=answered, provider="azure.ai.openai")
+        assert public(op) is None
+    own = cost.Table({"gpt-4o": {"input": 1, "output": 0}})
+    assert own(call(response_model="gpt-77", provider="azure.ai.openai")) == Decimal("0.001")
+
+
+def test_a_bedrock_profile_hides_the_region_and_so_the_price() -> None:
+    profile = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"
+    op = call(request_model=profile, response_model="claude-sonnet-4-5-20250929", provider="aws.bedrock")
+    assert public(op) is None
+    own = cost.Table({"claude-sonnet-4-5-*": {"input": 1, "output": 0}})
+    assert own(op) == Decimal("0.001")
 
 
 def test_a_snapshot_newer_than_the_table_is_priced_by_the_name_asked_for() -> None:
@@ -438,12 +454,11 @@ assert "genai_prices" in sys.modules
 
 
 class Calls:
-    """Ends calls the way the recorder does, with real listeners and real metric instruments."""
+    """Ends calls the way the recorder does, with real metric instruments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.listeners = Listeners()
-        monkeypatch.setattr(cost, "listeners", self.listeners)
         monkeypatch.setattr(cost, "_attached", ())
+        monkeypatch.setattr(cost, "shared", None)
         self._reader = InMemoryMetricReader()
         meter = MeterProvider([self._reader]).get_meter("otel_llm")
         made = {item.name: item.create(meter) for item in own.INSTRUMENTS if item.group in ("cost", "budget")}
@@ -456,9 +471,12 @@ class Calls:
         )
 
     def end(self, op: Operation) -> Operation:
-        tell(self.listeners.finish, op)
+        costs = cost.shared
+        if costs is not None:
+            costs.finish(op)
         op.freeze()
-        tell(self.listeners.end, op)
+        if costs is not None:
+            costs.end(op)
         return op
 
     def points(self) -> dict[str, dict[tuple[tuple[str, Any], ...], float]]:

@@ -97,24 +97,30 @@ def refused(recording: Recording, response: Any) -> None:
 
 
 @_guard.guarded
-def retrying(recording: Recording, wait: float) -> None:
-    """The SDK will wait and send again."""
+def retrying(recording: Recording, wait: float, left: object) -> None:
+    """The SDK will wait and send again; `left` is how often it may do so, this time included."""
     number = len(recording.op.attempts) + 1
+    if isinstance(left, int):
+        recording.op.parameters["max_retries"] = left + number - 1
     broken = sys.exception() if recording.status is None else None
     error = None if broken is None else type(broken).__name__
     attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait), error)
     recording.status = None
     recording.recorder.retried(recording, attempt)
+    recording.sent = 0.0
 
 
 @_guard.guarded
 def failed(recording: Recording, error: BaseException) -> None:
     """The call raised."""
+    op = recording.op
+    if op.attempts and not recording.sent:  # given up while the SDK waited: there was no other attempt
+        op.attempts = op.attempts[:-1]
     response = recording.http
     answer = getattr(error, "response", None)
     if answer is not None and response is None:
-        _headers.read(recording.op, answer.headers.raw, answer.status_code)
-    elif response is not None and response.is_closed and not recording.op.stream:
+        _headers.read(op, answer.headers.raw, answer.status_code)
+    elif response is not None and response.is_closed and not op.stream:
         # The answer came and was billed, then something in it could not be parsed.
         recording.response(_json(response))
     recording.fail(error)

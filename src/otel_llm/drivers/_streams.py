@@ -129,21 +129,39 @@ OURS = frozenset(
 """The code under which the SDK closes a response as a part of reading it."""
 
 
+@_guard.guarded
+def _hidden(recording: Recording, chunk: Any) -> None:
+    if recording.accumulator is not None:
+        recording.accumulator.add(chunk)
+
+
 class HidingEvents(Events):
-    """As `Events`, for a stream whose token counts we asked for: the chunk that brings them is ours."""
+    """As `Events`, for a stream whose token counts we asked for: the chunk that brings them is ours alone."""
 
-    __slots__ = ()
+    __slots__ = ("_read",)
 
-    def __next__(self) -> Any:
-        chunk = super().__next__()
-        return super().__next__() if is_usage_alone(chunk) else chunk
+    def __init__(self, inner: Iterator[Any], recording: Recording) -> None:
+        super().__init__(inner, recording)
+        self._read = self._next
+        self._next = self._shown
+
+    def _shown(self) -> Any:
+        while is_usage_alone(chunk := self._read()):
+            _hidden(self._recording, chunk)
+        return chunk
 
 
 class AsyncHidingEvents(AsyncEvents):
     """As `HidingEvents`, for an async stream."""
 
-    __slots__ = ()
+    __slots__ = ("_read",)
 
-    async def __anext__(self) -> Any:
-        chunk = await super().__anext__()
-        return await super().__anext__() if is_usage_alone(chunk) else chunk
+    def __init__(self, inner: AsyncIterator[Any], recording: Recording) -> None:
+        super().__init__(inner, recording)
+        self._read = self._next
+        self._next = self._shown
+
+    async def _shown(self) -> Any:
+        while is_usage_alone(chunk := await self._read()):
+            _hidden(self._recording, chunk)
+        return chunk

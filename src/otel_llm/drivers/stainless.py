@@ -332,5 +332,5 @@ class StainlessDriver:
         wait = wrapped(*args, **kwargs)
         recording = _own()
         if recording is not None:
-            _calls.retrying(recording, wait)
+            _calls.retrying(recording, wait, args[0] if args else kwargs.get("remaining_retries"))
         return wait

@@ -5,20 +5,23 @@ They count; the cache and the breaker themselves are the application's.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from opentelemetry.metrics import Observation
 
 from .. import _dispatch, _guard
 from .._active import active, watch
+from .._attributes import Capped
 from .._payloads import BreakerMeasurements, BreakerMetadata, CacheMeasurements, CacheMetadata
 from ..semconv import names, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .._metrics import Gauges
     from .._recorder import Recorder
 
 __all__ = ["Cache", "CircuitBreaker", "cache", "circuit_breaker"]
@@ -32,8 +35,23 @@ _TRANSITIONS = "otel_llm.circuit_breaker.transitions"
 _FAILURES = "otel_llm.circuit_breaker.failures"
 
 _lock = threading.Lock()
+
+
+def _forked() -> None:
+    """The lock may have been held by a thread that the child process does not have."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
 _made: WeakKeyDictionary[Recorder, dict[str, Any]] = WeakKeyDictionary()
-_breakers: dict[str, CircuitBreaker] = {}
+_caches = Capped()
+_breakers = Capped()
+_watched: dict[str, CircuitBreaker] = {}
+"""The breakers whose state is a metric; they live for ever, as a state is told as long as the program runs."""
+_others: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
+"""Those whose name is beyond the cap."""
 
 
 def _instruments(recorder: Recorder) -> dict[str, Any]:
@@ -42,7 +60,9 @@ def _instruments(recorder: Recorder) -> dict[str, Any]:
         made = _made.get(recorder)
         if made is None:
             made = _made[recorder] = {
-                item.name: item.create(recorder.meter, [_Observe(recorder)] if item.observable else None)
+                item.name: item.create(
+                    recorder.meter, [_Observe(recorder.gauges)] if item.observable else None
+                )
                 for item in own.INSTRUMENTS
                 if item.group == "helpers" and item.group in recorder.kinds
             }
@@ -56,17 +76,21 @@ def _add(name: str, amount: int, attributes: dict[str, Any]) -> None:
 
 
 class _Observe:
-    """Reads the states of all breakers when metrics are collected, while the recorder is the active one."""
+    """Reads the states of breakers when metrics are collected, while the active recorder is of this meter provider.
 
-    __slots__ = ("_recorder",)
+    It cannot go by the recorder: the SDK keeps the first callback of a name and ignores those that come later.
+    """
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = ref(recorder)
+    __slots__ = ("_gauges",)
+
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
 
     def __call__(self, _options: object) -> Iterator[Observation]:
-        if active() is not self._recorder():
+        recorder = active()
+        if recorder.gauges is not self._gauges or "helpers" not in recorder.kinds:
             return
-        for breaker in list(_breakers.values()):
+        for breaker in list(_watched.values()):
             now = breaker.state
             for state in STATES:
                 yield Observation(
@@ -78,14 +102,11 @@ class _Observe:
 class Cache:
     """A cache of the application's. Keys are never asked for."""
 
-    __slots__ = ("_name", "_operations")
+    __slots__ = ("_attributes", "_name")
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._operations = {
-            operation: {names.CACHE_NAME: name, names.CACHE_OPERATION: operation}
-            for operation in ("hit", "miss", "put", "evict")
-        }
+        self._attributes = {names.CACHE_NAME: _caches.add(name)}
 
     @property
     def name(self) -> str:
@@ -94,9 +115,9 @@ class Cache:
 
     @_guard.guarded
     def _count(self, operation: str, count: int, size: int | None) -> None:
-        _add(_OPERATIONS, count, self._operations[operation])
+        _add(_OPERATIONS, count, {**self._attributes, names.CACHE_OPERATION: operation})
         if size:
-            _add(_SIZE, size if operation == "put" else -size, {names.CACHE_NAME: self._name})
+            _add(_SIZE, size if operation == "put" else -size, self._attributes)
         event = f"llm.cache.{operation}"
         if _dispatch.wanted(event):
             _dispatch.emit(event, CacheMeasurements(count, size), CacheMetadata(self._name))
@@ -121,7 +142,7 @@ class Cache:
 def cache(name: str) -> Cache:
     """Count what a cache of the application's does: `hit`, `miss`, `put`, `evict`.
 
-    `name` is an attribute of the metrics: use few different ones.
+    `name` is an attribute of the metrics: those after the first 200 are counted together, as `_OTHER`.
     """
     return Cache(name)
 
@@ -129,12 +150,12 @@ def cache(name: str) -> Cache:
 class CircuitBreaker:
     """A circuit breaker of the application's; `circuit_breaker` makes one per name. It starts closed."""
 
-    __slots__ = ("_lock", "_name", "_state")
+    __slots__ = ("__weakref__", "_attributes", "_name", "_state")
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._attributes = {names.CIRCUIT_BREAKER_NAME: _breakers.add(name)}
         self._state = "closed"
-        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -154,14 +175,14 @@ class CircuitBreaker:
         new = state.lower().replace("-", "_")
         if new not in STATES:
             raise ValueError(f"the state of a circuit breaker is one of {', '.join(STATES)}, not {state!r}")
-        with self._lock:
+        with _lock:
             old, self._state = self._state, new
         if old != new:
             self._changed(old, new, failures)
 
     @_guard.guarded
     def _changed(self, old: str, new: str, failures: int | None) -> None:
-        _add(_TRANSITIONS, 1, {names.CIRCUIT_BREAKER_NAME: self._name, names.CIRCUIT_BREAKER_STATE: new})
+        _add(_TRANSITIONS, 1, {**self._attributes, names.CIRCUIT_BREAKER_STATE: new})
         if _dispatch.wanted("llm.circuit_breaker.state"):
             _dispatch.emit(
                 "llm.circuit_breaker.state",
@@ -172,16 +193,21 @@ class CircuitBreaker:
     @_guard.guarded
     def failure(self, count: int = 1) -> None:
         """Calls through the breaker have failed."""
-        _add(_FAILURES, count, {names.CIRCUIT_BREAKER_NAME: self._name})
+        _add(_FAILURES, count, self._attributes)
 
 
 def circuit_breaker(name: str) -> CircuitBreaker:
     """Show the state of a circuit breaker of the application's; the same object for the same name.
 
-    `name` is an attribute of the metrics: use few different ones.
+    `name` is an attribute of the metrics: of those after the first 200 there is no state, and changes and failures
+    are counted together, as `_OTHER`.
     """
     with _lock:
-        breaker = _breakers.setdefault(name, CircuitBreaker(name))
+        breaker = _watched.get(name) or _others.get(name)
+        if breaker is None:
+            breaker = CircuitBreaker(name)
+            kept = _watched if name in _breakers.known else _others
+            kept[name] = breaker
     _observe()
     return breaker
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,9 +9,11 @@ from .. import _guard, _recording
 from .._active import active
 from .._around import Block, Scope, around
 from .._operation import Attempt, Operation, Outcome, Server, Usage
+from .._prices import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from decimal import Decimal
 
     from .._recording import Recording
 
@@ -110,10 +111,10 @@ class TrackedCall:
 
     @_guard.guarded
     def cost(self, amount: Decimal | int | str) -> None:
-        """What the provider says the call cost, in US dollars."""
+        """What the provider says the call cost, in US dollars: a finite amount, not negative."""
         op = self._op
         if op is not None:
-            op.cost = Decimal(amount)
+            op.cost = dollars(amount)
             op.server = op.server or Server()
             op.server.cost = op.cost
 

@@ -255,8 +255,20 @@ def modality_brief(key: str) -> str:
 REQUIRED: Final = (names.OPERATION_NAME, names.PROVIDER_NAME)
 """On every metric point."""
 
-OPTIONAL: Final = (names.REQUEST_MODEL, names.RESPONSE_MODEL, names.SERVER_ADDRESS, names.SERVER_PORT)
+OPTIONAL: Final = (names.REQUEST_MODEL, names.RESPONSE_MODEL)
 """On every metric point of a call, where known."""
+
+ASKED: Final = (names.REQUEST_MODEL,)
+"""On points that are recorded before the answer is known, where known."""
+
+ENDED: Final = (
+    *OPTIONAL,
+    names.SERVER_ADDRESS,
+    names.SERVER_PORT,
+    names.OPENAI_RESPONSE_SERVICE_TIER,
+    names.ERROR_TYPE,
+)
+"""On durations, where known. Each attribute costs every record, and one metric by server and tier is enough."""
 
 _OTHER_BRIEF = "A call that the conventions have no span for: an operation of ours, or of `otel_llm.track`."
 
@@ -264,6 +276,3 @@ _OTHER_BRIEF = "A call that the conventions have no span for: an operation of ou
 def other(attributes: tuple[Attribute, ...]) -> SpanForm:
     """The form of spans whose operation has no form of its own."""
     return SpanForm("otel_llm.other", (), "client", attributes, names.REQUEST_MODEL, _OTHER_BRIEF)
-
-
-OPENAI_METRIC: Final = (names.OPENAI_RESPONSE_SERVICE_TIER, names.OPENAI_SYSTEM_FINGERPRINT)

@@ -58,10 +58,12 @@ _METRICS = """\
 
 In **Attributes**, *call* stands for {required} and, where known, {optional}.
 Attributes in brackets are on a point when they are known.
-None takes an unbounded number of values: models, hosts and error types are capped, the rest is `_OTHER`.
+None takes an unbounded number of values: the first 200 models of a process are told, the rest is `_OTHER`.
+So it is with providers, operations, servers, errors, tiers, caches and circuit breakers.
 
 `OTEL_INSTRUMENTATION_LLM_METRICS` chooses groups of metrics: {presets}.
-`OTEL_INSTRUMENTATION_LLM_CHUNK_METRICS=false` switches the group `chunks` off.
+Two groups are recorded at every chunk: `OTEL_INSTRUMENTATION_LLM_CHUNK_METRICS` is `off`, `gaps` (`chunks`, the
+default) or `all` (`chunks` and `sizes`).
 
 Token counts that were estimated (opt-in) are recorded by histograms alone, with `{source}` = `estimate`.
 `latest` has no metric for the tokens of embeddings: the conventions have none.

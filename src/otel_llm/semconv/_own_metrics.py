@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from . import names
-from ._common import OPTIONAL, REQUIRED
+from ._common import ASKED, OPTIONAL, REQUIRED
 from ._types import DURATION_BUCKETS, Instrument
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ INSTRUMENTS: Final = (
         "By",
         "int",
         REQUIRED,
-        OPTIONAL,
+        ASKED,
         tuple(float(2**power) for power in range(4, 17)),
         "sizes",
         "The size of chunks' data; its count is chunks, its sum is bytes.",
@@ -89,7 +89,7 @@ INSTRUMENTS: Final = (
         (*REQUIRED, names.ATTEMPT_OUTCOME),
         (*OPTIONAL, names.ERROR_TYPE),
         group="retries",
-        brief="HTTP attempts by how they ended.",
+        brief="HTTP attempts by how they ended, of calls that were retried or failed.",
     ),
     Instrument(
         "otel_llm.retry.delay",
@@ -97,7 +97,7 @@ INSTRUMENTS: Final = (
         "s",
         "double",
         REQUIRED,
-        (*OPTIONAL, names.ERROR_TYPE),
+        (*ASKED, names.ERROR_TYPE),
         DURATION_BUCKETS,
         "retries",
         "The wait before an attempt is repeated.",
@@ -108,7 +108,6 @@ INSTRUMENTS: Final = (
         "{refresh}",
         "int",
         (names.PROVIDER_NAME,),
-        (names.SERVER_ADDRESS, names.SERVER_PORT),
         group="retries",
         brief="Keys or tokens fetched anew.",
     ),
@@ -118,7 +117,7 @@ INSTRUMENTS: Final = (
         "{rejection}",
         "int",
         REQUIRED,
-        OPTIONAL,
+        ASKED,
         group="ratelimit",
         brief="Attempts refused because a limit was reached (HTTP 429).",
     ),
@@ -133,6 +132,7 @@ INSTRUMENTS: Final = (
             group="ratelimit",
             brief=brief,
             when="in the headers",
+            observable=True,
         )
         for name, type_, unit, brief in LIMITS
     ),

@@ -138,7 +138,6 @@ _TOKEN_MODALITY = Attribute(
     open=False,
 )
 _ALL: Final = (*common.REQUIRED, names.OUTCOME)
-_KNOWN: Final = (*common.OPTIONAL, *common.OPENAI_METRIC)
 
 
 def _counter(name: str, brief: str) -> Instrument:
@@ -148,7 +147,7 @@ def _counter(name: str, brief: str) -> Instrument:
         "{token}",
         "int",
         (*common.REQUIRED, names.TOKEN_MODALITY),
-        _KNOWN,
+        common.OPTIONAL,
         group="tokens",
         brief=brief,
         when="the provider counts them; never estimated",
@@ -162,7 +161,7 @@ def _tokens(name: str, brief: str) -> Instrument:
         "{token}",
         "int",
         common.REQUIRED,
-        (*_KNOWN, names.USAGE_SOURCE),
+        (*common.OPTIONAL, names.USAGE_SOURCE),
         TOKEN_BUCKETS,
         "tokens",
         brief,
@@ -177,7 +176,7 @@ INSTRUMENTS: Final = (
         "s",
         "double",
         _ALL,
-        (*_KNOWN, names.ERROR_TYPE),
+        common.ENDED,
         DURATION_BUCKETS,
         "duration",
         "How long calls that are no inference take.",
@@ -189,7 +188,7 @@ INSTRUMENTS: Final = (
         "s",
         "double",
         _ALL,
-        (*_KNOWN, names.ERROR_TYPE),
+        common.ENDED,
         DURATION_BUCKETS,
         "duration",
         "How long inference takes, until the answer is received whole.",
@@ -201,7 +200,7 @@ INSTRUMENTS: Final = (
         "s",
         "double",
         common.REQUIRED,
-        _KNOWN,
+        common.OPTIONAL,
         DURATION_BUCKETS,
         "stream",
         "From issuing the request to the first chunk.",
@@ -213,7 +212,7 @@ INSTRUMENTS: Final = (
         "s",
         "double",
         common.REQUIRED,
-        common.OPTIONAL,
+        common.ASKED,
         DURATION_BUCKETS,
         "chunks",
         "From one chunk to the next.",

@@ -82,7 +82,12 @@ _REQUEST = (
     Attribute(
         names.REQUEST_ATTEMPTS, "int", when="the call was retried", brief="How often the request was sent."
     ),
-    Attribute(names.REQUEST_MAX_RETRIES, "int", when="known", brief="How many retries the SDK was allowed."),
+    Attribute(
+        names.REQUEST_MAX_RETRIES,
+        "int",
+        when="the call was retried",
+        brief="How many retries the SDK was allowed.",
+    ),
     Attribute(
         names.OWN_REQUEST_SERVICE_TIER,
         "string",
@@ -255,11 +260,12 @@ _SCOPE = _closed(names.BUDGET_SCOPE, "Which budget.", "call", "window")
 POINTS: Final = (
     _closed(
         names.ATTEMPT_OUTCOME,
-        "How an attempt ended; `exhausted` is a failure after the last retry.",
+        "How an attempt ended; `exhausted` is the failure of a call that was retried.",
         "succeeded",
         "retried",
         "failed",
         "exhausted",
+        "cancelled",
     ),
     _SCOPE,
     Attribute(names.CACHE_NAME, "string", "required", brief="The name the application gave the cache."),
