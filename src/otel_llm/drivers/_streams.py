@@ -8,6 +8,7 @@ Nothing is attached to a context here, during a read or between reads.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _guard
@@ -15,7 +16,7 @@ from .._operation import Outcome
 from ..providers._base import fields
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from .._recording import Recording
 
@@ -138,30 +139,30 @@ def _hidden(recording: Recording, chunk: Any) -> None:
 class HidingEvents(Events):
     """As `Events`, for a stream whose token counts we asked for: the chunk that brings them is ours alone."""
 
-    __slots__ = ("_read",)
+    __slots__ = ()
 
     def __init__(self, inner: Iterator[Any], recording: Recording) -> None:
         super().__init__(inner, recording)
-        self._read = self._next
-        self._next = self._shown
-
-    def _shown(self) -> Any:
-        while is_usage_alone(chunk := self._read()):
-            _hidden(self._recording, chunk)
-        return chunk
+        self._next = partial(_shown, self._next, recording)  # holds no `self`: that would be a cycle
 
 
 class AsyncHidingEvents(AsyncEvents):
     """As `HidingEvents`, for an async stream."""
 
-    __slots__ = ("_read",)
+    __slots__ = ()
 
     def __init__(self, inner: AsyncIterator[Any], recording: Recording) -> None:
         super().__init__(inner, recording)
-        self._read = self._next
-        self._next = self._shown
+        self._next = partial(_shown_later, self._next, recording)
 
-    async def _shown(self) -> Any:
-        while is_usage_alone(chunk := await self._read()):
-            _hidden(self._recording, chunk)
-        return chunk
+
+def _shown(read: Callable[[], Any], recording: Recording) -> Any:
+    while is_usage_alone(chunk := read()):
+        _hidden(recording, chunk)
+    return chunk
+
+
+async def _shown_later(read: Callable[[], Any], recording: Recording) -> Any:
+    while is_usage_alone(chunk := await read()):
+        _hidden(recording, chunk)
+    return chunk
