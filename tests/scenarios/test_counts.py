@@ -25,7 +25,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from scene import instrumented
 
 import otel_llm
-from otel_llm import _recording
+from otel_llm import _attributes, _recording
 from otel_llm.helpers import _counts
 from otel_llm.instrumentor import AnthropicInstrumentor, LLMInstrumentor, OpenAIInstrumentor
 from otel_llm.testing import Reply
@@ -247,7 +247,7 @@ def test_a_lock_that_was_held_at_the_fork_stops_nobody(make: Callable[..., Any])
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with _recording._ending:
+        with _attributes._lock:
             held.set()
             go_on.wait(60)
 
@@ -257,12 +257,12 @@ def test_a_lock_that_was_held_at_the_fork_stops_nobody(make: Callable[..., Any])
     with instrumented() as telemetry:
 
         def child() -> Any:
-            with otel_llm.track("acme", "m"):
+            with otel_llm.track("acme", "new at the fork"):
                 pass
             return [span.name for span in telemetry.spans()]
 
         try:
-            assert _in_a_child(child) == ["chat m"]
+            assert _in_a_child(child) == ["chat new at the fork"]
         finally:
             go_on.set()
             other.join()
