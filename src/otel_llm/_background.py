@@ -86,7 +86,7 @@ class Worker:
     def _call(fn: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> Any:
         try:
             return fn(*arguments)
-        except Exception as error:  # noqa: BLE001 - a user's function
+        except BaseException as error:  # noqa: BLE001 - a user's function: `sys.exit()` in it must not end this thread
             _guard.caught(error, what="a background handler")
             return None
 

@@ -141,7 +141,7 @@ class _Stream:
         if self.callback is not None:
             try:
                 self.callback(report)
-            except Exception as error:  # noqa: BLE001 - the user's function
+            except BaseException as error:  # noqa: BLE001 - the user's function, in a thread of ours
                 _guard.caught(error, what="on_progress")
 
     def tell_last(self) -> None:
