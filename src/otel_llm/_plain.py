@@ -28,6 +28,7 @@ __all__ = [
     "parse",
     "plain",
     "record",
+    "utf8",
 ]
 
 _MAX_DEPTH = 48
@@ -87,6 +88,14 @@ def parse(text: object) -> Any:
         return plain(json.loads(text))
     except (ValueError, RecursionError):
         return text
+
+
+def utf8(text: str) -> str:
+    """`text` with `?` for each half of a surrogate pair.
+
+    UTF-8 has no bytes for one, and an exporter that meets one loses all that it was about to send.
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:

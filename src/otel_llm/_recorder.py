@@ -27,6 +27,7 @@ from ._listeners import listeners, tell
 from ._metrics import OwnMetrics, gauges
 from ._operation import Operation, Outcome
 from ._options import OPTIONS, SESSION, Session
+from ._plain import utf8
 from ._recording import Recording
 from ._version import __version__
 from .semconv import names
@@ -105,6 +106,8 @@ class Recorder:
             _recording.drain()
         op.start_time = time_ns()
         op.started = perf_counter()
+        if op.request_model is not None and not op.request_model.isascii():
+            op.request_model = utf8(op.request_model)
         if self.config.filters and not self._wanted(op):
             return None
         session: Any = context.get(SESSION)
