@@ -52,6 +52,14 @@ def _class_name(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
+def _text(error: BaseException) -> str:
+    """The text of `error`; none of one whose own `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the application's code
+        return ""
+
+
 def describe(
     error: BaseException, *, text: Callable[[str, tuple[str, ...]], str | None] | None = None
 ) -> ErrorInfo:
@@ -66,7 +74,8 @@ def describe(
     status = status if type(status) is int else None
     code = _provider_code(facts)
     name = _class_name(cls)
-    kind = classify(cls, status=status, code=code, message=str(error))
+    message = _text(error)
+    kind = classify(cls, status=status, code=code, message=message)
     secrets = _secrets(facts) if text else ()
     return ErrorInfo(
         type=code or ("timeout" if kind.category == "timeout" else name),
@@ -75,7 +84,7 @@ def describe(
         status=status,
         category=kind.category,
         retryable=kind.retryable,
-        message=text(str(error), secrets) if text else None,
+        message=text(message, secrets) if text else None,
         stacktrace=text("".join(traceback.format_exception(error)), secrets) if text else None,
     )
 

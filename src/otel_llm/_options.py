@@ -19,6 +19,7 @@ from opentelemetry import context as otel
 from . import _dispatch
 from ._config import Config
 from ._payloads import SessionMetadata, SpanMeasurements, StartMeasurements
+from ._plain import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -215,18 +216,22 @@ def options(
     return _OptionsBlock(value) if on_progress is None else _ReportingBlock(value)
 
 
-def session(
-    conversation_id: str | None = None, *, user_id: str | None = None, **attributes: Any
-) -> _Block[Session]:
+def session(conversation_id: object = None, *, user_id: object = None, **attributes: Any) -> _Block[Session]:
     """Say which conversation and user the calls made inside the block belong to.
 
     `conversation_id` becomes `gen_ai.conversation.id` and `user_id` becomes `user.id`; other keywords become
     attributes of their own names.
     All of it goes on spans and events, never on metrics.
-    What is not given holds from an outer block.
+    What is not given, or None, holds from an outer block; ids that are no texts (a UUID, a number) become texts.
     """
-    if user_id is not None:
-        attributes["user.id"] = user_id
-    return _SessionBlock(
-        Session(conversation_id=conversation_id, user_id=user_id, attributes=MappingProxyType(attributes))
-    )
+    conversation_id, user_id = _text(conversation_id), _text(user_id)
+    given = {
+        name: utf8(value) if isinstance(value, str) else value
+        for name, value in {**attributes, "user.id": user_id}.items()
+        if value is not None
+    }
+    return _SessionBlock(Session(conversation_id, user_id, MappingProxyType(given)))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else utf8(str(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,16 @@ def test_a_session_is_built_up_by_its_blocks() -> None:
             assert inner.attributes == {"user.id": "bob", "tenant": "t1", "app.step": 2}
         assert _options.current_session() is outer
     assert _options.current_session() is None
+
+
+def test_ids_of_other_types_become_texts_and_what_is_none_is_not_given() -> None:
+    number = uuid.UUID(int=7)
+    with (
+        otel_llm.session(number, user_id=5, tenant="t1"),
+        otel_llm.session(None, user_id=None, tenant=None) as inner,
+    ):
+        assert (inner.conversation_id, inner.user_id) == (str(number), "5")
+        assert inner.attributes == {"user.id": "5", "tenant": "t1"}
 
 
 def test_a_session_is_no_baggage() -> None:
