@@ -292,7 +292,9 @@ class Config:
         1.0, "Seconds between progress reports.", env=_OURS + "PROGRESS_INTERVAL", parse=_seconds
     )
     capture_raw_chunks: bool = _setting(
-        False, "Hand raw chunks to `on_progress` (needs content capture; never exported).", parse=_flag
+        False,
+        "Hand raw chunks to `on_progress` (needs content capture, and no `redact`; never exported).",
+        parse=_flag,
     )
     max_raw_bytes: int = _setting(1024 * 1024, "The most raw chunk bytes kept per stream.", parse=_positive)
     filters: Sequence[Callable[[Operation], bool]] = _setting(
