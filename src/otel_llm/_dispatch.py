@@ -47,7 +47,7 @@ _QUEUE = 10_000
 """Events that wait for background handlers, all together."""
 
 worker = Worker("otel_llm-hooks", limit=_QUEUE)
-_counting = threading.Lock()
+_counting = threading.RLock()
 
 
 class Handler:

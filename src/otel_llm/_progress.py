@@ -36,7 +36,7 @@ _WAITING = 10_000
 """Last reports that wait for a callback that blocks; more are dropped and counted."""
 _EVENT = "llm.stream.progress"
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _config = Config()
 _reasons = {"instrument": 0, "hooks": 0, "options": 0}
 """Who wants reports, and how many of each."""
@@ -276,7 +276,7 @@ def _tick() -> float | None:
 def _forked() -> None:
     """The child has none of its parent's streams, and perhaps a lock that another thread held."""
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _streams.clear()
     _due.clear()
 

@@ -100,7 +100,7 @@ __all__ = [
     "wanted",
 ]
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _attached: dict[str, tuple[_dispatch.Handler, ...]] = {}
 
 

@@ -31,7 +31,7 @@ _STATE = "otel_llm.circuit_breaker.state"
 _TRANSITIONS = "otel_llm.circuit_breaker.transitions"
 _FAILURES = "otel_llm.circuit_breaker.failures"
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _made: WeakKeyDictionary[Recorder, dict[str, Any]] = WeakKeyDictionary()
 _breakers: dict[str, CircuitBreaker] = {}
 
@@ -134,7 +134,7 @@ class CircuitBreaker:
     def __init__(self, name: str) -> None:
         self._name = name
         self._state = "closed"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
