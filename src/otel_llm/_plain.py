@@ -22,6 +22,7 @@ __all__ = [
     "from_url",
     "is_list",
     "is_object",
+    "joined_base64",
     "known",
     "modality_of",
     "omitted",
@@ -65,6 +66,18 @@ def blob(content: object, mime_type: str | None, modality: str | None = None) ->
         part["mime_type"] = mime_type
     part["content"] = content
     return part
+
+
+def joined_base64(pieces: list[str]) -> str:
+    """Base64 text of the data of `pieces`, each of which may be padded for itself."""
+    if not any(piece.endswith("=") for piece in pieces[:-1]):
+        return "".join(pieces)
+    from base64 import b64decode, b64encode  # noqa: PLC0415 - rarely needed
+
+    try:
+        return b64encode(b"".join(map(b64decode, pieces))).decode()
+    except ValueError:
+        return "".join(pieces)
 
 
 def from_url(url: str, modality: str | None = None) -> dict[str, Any]:
