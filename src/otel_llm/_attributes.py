@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["answered", "description", "end", "ended", "exception", "shared", "start"]
 
 _MAX_VALUES = 200
+_AT_START = 64
+"""More attributes than a span has before its end: to look how many it has costs more than to fill it."""
 _OTHER = "_OTHER"
 
 
@@ -181,7 +183,9 @@ def within(span: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     The SDK's span makes room for a new attribute by dropping its oldest one, which is what the call is about.
     """
     limit = getattr(getattr(span, "_limits", None), "max_span_attributes", None)
-    room = limit - len(span.attributes) if isinstance(limit, int) else len(attributes)
+    if limit is None or len(attributes) + _AT_START <= limit:
+        return attributes
+    room = limit - len(span.attributes)
     return attributes if room >= len(attributes) else dict(list(attributes.items())[: max(room, 0)])
 
 

@@ -225,9 +225,12 @@ def session(conversation_id: object = None, *, user_id: object = None, **attribu
     What is not given, or None, holds from an outer block; ids that are no texts (a UUID, a number) become texts.
     """
     conversation_id, user_id = _text(conversation_id), _text(user_id)
+    named = {"user.id": None, **attributes}  # first: a limit on the number of attributes costs the last ones
+    if user_id is not None:
+        named["user.id"] = user_id
     given = {
         name: utf8(value) if isinstance(value, str) else value
-        for name, value in {**attributes, "user.id": user_id}.items()
+        for name, value in named.items()
         if value is not None
     }
     return _SessionBlock(Session(conversation_id, user_id, MappingProxyType(given)))

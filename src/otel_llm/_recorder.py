@@ -211,8 +211,8 @@ class Recorder:
             if span.is_recording():
                 attributes = _attributes.end(op, self.conventions)
                 if content:
-                    attributes = _attributes.within(span, {**attributes, **content})
-                span.set_attributes(attributes)
+                    attributes = {**attributes, **content}
+                span.set_attributes(_attributes.within(span, attributes))
                 if op.error is not None:
                     span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
         except Exception as mistake:  # noqa: BLE001
