@@ -84,8 +84,9 @@ def from_url(url: str, modality: str | None = None) -> dict[str, Any]:
     """A `uri` part, or for a `data:` URL the `blob` part that the conventions ask for instead."""
     if url[:5].lower() != "data:":
         return {"type": "uri", "modality": modality or "document", "uri": url}
-    header, _, payload = url[5:].partition(",")
-    mime_type, *parameters = header.split(";")
+    end = url.find(",") if "," in url else len(url)  # the payload is copied once: it may be large
+    mime_type, *parameters = url[5:end].split(";")
+    payload = url[end + 1 :]
     if "base64" in parameters:
         return blob(payload, mime_type or None, modality)
     from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - rarely needed
