@@ -174,6 +174,39 @@ def test_the_code_runs(run: Runner, tmp_path: Path, text: str) -> None:
     assert run(program, instrument=False).stderr == ""
 
 
+STAND_INS = """
+import types
+from openai import OpenAI
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+client = OpenAI()
+exporter = InMemorySpanExporter()
+question, messages = "?", [{"role": "user", "content": "?"}]
+asked = types.SimpleNamespace(id="c", name="get_weather", input={"city": "Bern"})
+message = types.SimpleNamespace(content=[asked])
+
+
+def post(question):
+    return {"prompt_tokens": 1, "completion_tokens": 2}
+
+
+"""
+"""What a reader of a page has already."""
+PAGES = ("README", "hooks", "helpers", "sampling", "request-log", "content-and-privacy", "cost", "streaming")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_code_of_a_page_runs_from_its_top_to_its_end(run: Runner, tmp_path: Path, name: str) -> None:
+    page = _PAGE.parents[1] / "README.md" if name == "README" else _PAGE.with_name(f"{name}.md")
+    blocks = [text for language, text in _BLOCK.findall(page.read_text()) if language == "python"]
+    assert blocks
+    program = tmp_path / "program.py"
+    program.write_text(STAND_INS + "\n".join(blocks))
+    done = run(program, instrument=False)
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_the_page_of_providers_lists_them_all() -> None:
     rows = re.findall(
         r"^\| \[([\w-]+)\]\(\S+\) \| `(\w+)` \| (.*) \|$",
