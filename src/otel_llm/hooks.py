@@ -24,8 +24,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import _dispatch, _progress
-from ._events import EVENTS, PAYLOADS
 from ._payloads import (
+    EVENTS,
+    PAYLOADS,
     AttemptMeasurements,
     AttemptMetadata,
     AuthMetadata,
