@@ -9,6 +9,7 @@ A generator that yields inside such a block leaves it current in its caller, as 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from time import perf_counter, time_ns
 from types import MappingProxyType
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-__all__ = ["Options", "Session", "capture_mode", "current", "current_session", "options", "session"]
+__all__ = [
+    "Options",
+    "Session",
+    "capture_mode",
+    "current",
+    "current_session",
+    "give_back",
+    "options",
+    "session",
+]
 
 _T = TypeVar("_T")
 
@@ -85,6 +95,17 @@ def capture_mode(config: Config, context: Context | None = None) -> str:
     return config.capture_content if found is None or found.capture_content is None else found.capture_content
 
 
+def give_back(token: Token[Context]) -> None:
+    """Make current again what was before `token`.
+
+    A block may end in another context than it began in: a generator that is finalised elsewhere, a fixture or a
+    dependency whose two halves run in two threads.
+    There it was never current, so there is nothing to give back; `detach` of OpenTelemetry would log an error.
+    """
+    with suppress(ValueError):
+        token.var.reset(token)
+
+
 class _Block(Generic[_T]):
     """A `with` block during which the context holds a value; good for one use."""
 
@@ -111,14 +132,8 @@ class _Block(Generic[_T]):
         return self._value
 
     def __exit__(self, *_: object) -> None:
-        if self._token is None:
-            return
-        try:
-            self._token.var.reset(self._token)
-        except ValueError:
-            # The block ends in another context than it began in (a generator finalised elsewhere): there it
-            # was never current, so there is nothing to give back. `detach` would log an error.
-            return
+        if self._token is not None:
+            give_back(self._token)
 
 
 def _progress() -> ModuleType:

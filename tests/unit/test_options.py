@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import uuid
@@ -18,8 +19,9 @@ from otel_llm import _options, hooks
 from otel_llm._config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+    from otel_llm.testing import Capture
     from support.hooking import Seen
 
 pytestmark = pytest.mark.usefixtures("nothing_attached")
@@ -174,6 +176,35 @@ def test_a_generator_that_ends_elsewhere_complains_to_nobody(caplog: pytest.LogC
     with caplog.at_level(logging.DEBUG):
         asyncio.run(main())
     assert [record.message for record in caplog.records if record.name.startswith("opentelemetry")] == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: otel_llm.options(enabled=True),
+        lambda: otel_llm.session("c1"),
+        lambda: otel_llm.traced("step"),
+        lambda: otel_llm.tool("look"),
+        lambda: otel_llm.track("acme", "m1"),
+    ],
+    ids=["options", "session", "traced", "tool", "track"],
+)
+def test_the_halves_of_a_dependency_may_run_in_two_contexts(
+    llm_capture: Capture, caplog: pytest.LogCaptureFixture, make: Callable[[], Any]
+) -> None:
+    """As those of a web framework do, which runs each in a thread of a pool."""
+    llm_capture.instrument()
+
+    def dependency() -> Iterator[int]:
+        with make():
+            yield 1
+
+    halves = dependency()
+    with caplog.at_level(logging.DEBUG):
+        assert contextvars.copy_context().run(next, halves) == 1
+        assert contextvars.copy_context().run(next, halves, None) is None
+    assert [record.message for record in caplog.records if record.name.startswith(("otel", "opentel"))] == []
+    assert llm_capture.open_spans() == []
 
 
 def test_a_generator_in_one_context_gives_back_what_was_before() -> None:

@@ -16,7 +16,7 @@ from .._active import active
 from .._around import Block, Scope, around
 from .._failure import describe, outcome_of
 from .._operation import Content, Outcome
-from .._options import capture_mode, current_session
+from .._options import capture_mode, current_session, give_back
 from .._payloads import SpanMeasurements, StartMeasurements, ToolMetadata
 from .._plain import utf8
 from ..semconv import names
@@ -59,7 +59,7 @@ class _Run:
     @_guard.guarded
     def leave(self, error: BaseException | None = None) -> None:
         if self._token is not None and not isinstance(error, GeneratorExit):
-            otel.detach(self._token)
+            give_back(self._token)
 
     def item(self, value: Any) -> None:
         pass
