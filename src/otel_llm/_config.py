@@ -392,8 +392,9 @@ def page() -> str:
         "",
         "## Per call",
         "",
-        "`with otel_llm.options(...)` overrides `capture_content`, `on_progress`, `progress_interval` and"
-        " `capture_raw_chunks` for the calls inside it, through `await` and tasks.",
+        "`with otel_llm.options(...)` overrides `capture_content`, `on_progress`, `progress_interval`,"
+        " `capture_raw_chunks` and `max_raw_bytes` for the calls inside it, through `await` and tasks;"
+        " `options(enabled=False)` leaves them without telemetry.",
         "`with otel_llm.session(conversation_id=..., user_id=..., **attributes)` names the conversation.",
         "",
     ]
