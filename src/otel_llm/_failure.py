@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["describe", "outcome_of", "said"]
 
 _CODE = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_WORDS = re.compile(r"[a-z]{1,20}(?:[_-][a-z]{1,20}){0,6}")
+"""What most codes are, such as `key_expired`: no key."""
 _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
@@ -31,9 +33,18 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def _code(value: object) -> str | None:
-    """A provider's code, if it has the form of one: a sentence is no code and would cost a metric series each."""
+    """A provider's code, if it has the form of one.
+
+    A sentence is none: it would cost a metric series each, and may quote content; a key is none either.
+    """
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-    return text if text is not None and _CODE.fullmatch(text) else None
+    if text is None or _WORDS.fullmatch(text):
+        return text
+    if not _CODE.fullmatch(text):
+        return None
+    from ._secrets import scrub  # noqa: PLC0415 - only failures need it
+
+    return text if scrub(text) == text else None
 
 
 def _provider_code(facts: dict[str, Any]) -> str | None:
@@ -101,4 +112,5 @@ def _secrets(facts: dict[str, Any]) -> tuple[str, ...]:
 def said(code: str | None) -> ErrorInfo:
     """The facts of a response that says itself that it failed, without an exception."""
     kind = classify(code=code)
-    return ErrorInfo(_code(code) or "_OTHER", "", code=code, category=kind.category, retryable=kind.retryable)
+    known = _code(code)
+    return ErrorInfo(known or "_OTHER", "", code=known, category=kind.category, retryable=kind.retryable)

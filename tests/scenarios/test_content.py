@@ -569,7 +569,15 @@ class TestCanary:
         ids=["off", "hard off", "redactor"],
     )
     @pytest.mark.parametrize(
-        "reply", [SAID, ECHO, Reply(error_after=1, error_message="CANARY", text="CANARY")]
+        "reply",
+        [
+            SAID,
+            ECHO,
+            Reply.error(401, code=SECRET, message="CANARY", type="CANARY, you said"),
+            Reply(error_after=1, error_message="CANARY", text="CANARY"),
+            Reply(error_after=1, error_message="CANARY", error_code="CANARY, you said", text="CANARY"),
+        ],
+        ids=["answer", "key in the text", "key as the code", "broken stream", "sentence as the code"],
     )
     def test_it_is_nowhere(
         self,
