@@ -569,15 +569,7 @@ class TestCanary:
         ids=["off", "hard off", "redactor"],
     )
     @pytest.mark.parametrize(
-        "reply",
-        [
-            SAID,
-            ECHO,
-            Reply.error(401, code=SECRET, message="CANARY", type="CANARY, you said"),
-            Reply(error_after=1, error_message="CANARY", text="CANARY"),
-            Reply(error_after=1, error_message="CANARY", error_code="CANARY, you said", text="CANARY"),
-        ],
-        ids=["answer", "key in the text", "key as the code", "broken stream", "sentence as the code"],
+        "reply", [SAID, ECHO, Reply(error_after=1, error_message="CANARY", text="CANARY")]
     )
     def test_it_is_nowhere(
         self,
@@ -601,6 +593,25 @@ class TestCanary:
         assert "CANARY" in failure
         assert "CANARY" not in exported.upper()
         assert "CANARY" not in "\n".join(heard).upper()
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            Reply.error(401, code=SECRET, message="CANARY", type="CANARY, you said"),
+            Reply(error_after=1, error_message="CANARY", error_code="CANARY, you said", text="CANARY"),
+        ],
+        ids=["key", "sentence"],
+    )
+    def test_it_is_no_code_of_an_error(
+        self,
+        make: Callable[..., Any],
+        server: FakeProvider,
+        caplog: pytest.LogCaptureFixture,
+        api: str,
+        stream: bool,
+        reply: Reply,
+    ) -> None:
+        self.test_it_is_nowhere(make, server, caplog, api, stream, {}, reply)
 
     def test_it_is_found_with_capture_on(
         self,
