@@ -28,6 +28,11 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _no_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_counts, "_breakers", {})
+
+
 @pytest.fixture
 def interrupt() -> Iterator[Callable[[Callable[[], Any]], None]]:
     """Runs a function in a signal handler, between two steps of the code that asks for it."""
