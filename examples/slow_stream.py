@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import openai
 
 import otel_llm
+from otel_llm.hooks import StreamReport
 from otel_llm.testing import FakeProvider, Reply
-
-if TYPE_CHECKING:
-    from otel_llm._payloads import StreamReport
 
 log = logging.getLogger("slow_stream")
 SLOW = 1000

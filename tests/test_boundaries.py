@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import otel_llm
 
 SRC = Path(otel_llm.__file__).parent
 MODULES = sorted(SRC.rglob("*.py"))
+PAGE = SRC.parents[1] / "docs" / "architecture.md"
 
 SPEAKS_OPENTELEMETRY = {
     "_recorder",
@@ -124,3 +126,14 @@ def test_importing_the_package_imports_no_sdk_and_no_extra() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert set(run.stdout.split()) & (SDKS | OPTIONAL) == set()
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not in this distribution")
+def test_the_tree_of_the_architecture_names_every_room() -> None:
+    tree = PAGE.read_text().partition("```\nsrc/otel_llm/\n")[2].partition("```")[0]
+    words = set(re.findall(r"[\w.]+/?", tree))
+    rooms = {path.name + "/" * path.is_dir() for path in SRC.iterdir()}
+    assert rooms - words - {"_version.py", "py.typed", "__pycache__/"} == set()
+    named = {word for word in words if re.fullmatch(r"_?[a-z_]+\.py", word)}
+    there = {path.name for folder in (SRC, SRC.parents[1] / "tests") for path in folder.rglob("*.py")}
+    assert named <= there

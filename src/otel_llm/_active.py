@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["active", "off", "on", "watch"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _used: list[Recorder] = []
 _watchers: list[Callable[[Recorder], object]] = []
 

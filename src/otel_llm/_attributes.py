@@ -36,6 +36,8 @@ __all__ = [
 
 _MAX_VALUES = 200
 _MAX_POINTS = 1000
+_AT_START = 64
+"""More attributes than a span has before its end: to look how many it has costs more than to fill it."""
 OTHER = "_OTHER"
 """What stands on metrics for every value beyond the first 200 of its kind."""
 
@@ -229,17 +231,19 @@ def within(span: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     The SDK's span makes room for a new attribute by dropping its oldest one, which is what the call is about.
     """
     limit = getattr(getattr(span, "_limits", None), "max_span_attributes", None)
-    room = limit - len(span.attributes) if isinstance(limit, int) else len(attributes)
+    if limit is None or len(attributes) + _AT_START <= limit:
+        return attributes
+    room = limit - len(span.attributes)
     return attributes if room >= len(attributes) else dict(list(attributes.items())[: max(room, 0)])
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may make a call while its thread is in here
 
 
 def _forked() -> None:
     """The lock may have been held by a thread that the child process does not have."""
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -43,7 +43,7 @@ class Worker:
         _workers.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._queue: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -59,12 +59,13 @@ class Worker:
     def _start(self) -> bool:
         with self._lock:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                # Known before it runs, so that a signal handler that comes meanwhile starts no second one.
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 try:
-                    thread.start()
+                    self._thread.start()
                 except RuntimeError:  # the interpreter is shutting down, or there are no more threads
+                    self._thread = None
                     return False
-                self._thread = thread
         return True
 
     def _run(self) -> None:
@@ -86,7 +87,7 @@ class Worker:
     def _call(fn: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> Any:
         try:
             return fn(*arguments)
-        except Exception as error:  # noqa: BLE001 - a user's function
+        except BaseException as error:  # noqa: BLE001 - a user's function: `sys.exit()` in it must not end this thread
             _guard.caught(error, what="a background handler")
             return None
 

@@ -19,7 +19,7 @@ from ._plain import is_object, omitted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Encoded", "encode", "fit", "level"]
+__all__ = ["Encoded", "clip", "encode", "fit", "level"]
 
 _FLOOR = 64
 """Bytes below which no text is cut: ids and hashes stay whole, and a cut text has room for its mark."""
@@ -27,6 +27,9 @@ _MARK = 40
 """Bytes for `... [truncated N characters]`."""
 _NESTED = 256
 """Bytes from which a nested value is worth being cut as a text."""
+_LEAST_MESSAGE, _LEAST_PART = 48, 24
+"""Bytes of JSON below which no message, and no part or definition, is."""
+_LEFT_OUT = " left out to keep within the size budget"
 _KEPT = frozenset({"type", "role", "finish_reason"})
 
 _encode = json.JSONEncoder(
@@ -91,6 +94,15 @@ def level(sizes: list[int], total: int) -> int:
             return max(share, 0)
         left -= size
     return max(sizes, default=0)
+
+
+def clip(value: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """`value` without entries in its middle for which `limit` bytes have no room however short they are made.
+
+    It spares turning them into JSON: a list may have a million.
+    """
+    most = limit // (_LEAST_MESSAGE if "parts" in value[0] else _LEAST_PART) + 2
+    return value if len(value) <= most else _dropped(value, len(value) - most)
 
 
 def fit(encoded: Encoded, limit: int) -> tuple[list[dict[str, Any]], str] | None:
@@ -176,22 +188,39 @@ def _only_mark(value: list[dict[str, Any]], _: int) -> list[dict[str, Any]]:
 
 def _mark(count: int, like: dict[str, Any]) -> dict[str, Any]:
     """What says that `count` entries like `like` are missing, in their shape."""
-    part = omitted(f"{count} left out to keep within the size budget")
+    part = omitted(f"{count}{_LEFT_OUT}")
     if "parts" not in like:
         return {**part, "name": ""} if "name" in like else part
     message = {"role": "system", "parts": [part]}
     return {**message, "finish_reason": "error"} if "finish_reason" in like else message
 
 
+def _dropped(entries: list[dict[str, Any]], last: int) -> list[dict[str, Any]]:
+    """`entries` with a mark in place of those between the first and number `last`."""
+    count = sum(map(_stands_for, entries[1:last]))
+    return [entries[0], _mark(count, entries[0]), *entries[last:]]
+
+
+def _stands_for(entry: dict[str, Any]) -> int:
+    """How many entries `entry` is: 1, or as many as a mark says."""
+    part = next(iter(entry.get("parts", (entry,))), entry)
+    if part.get("type") == "omitted" and part.get("reason", "").endswith(_LEFT_OUT):
+        return int(part["reason"].removesuffix(_LEFT_OUT))
+    return 1
+
+
 def _without_middle(entries: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """The first entry and as many of the last as `limit` bytes hold, with a mark for those between."""
-    sizes = [encode(entry).size + 1 for entry in entries]
-    if sum(sizes) <= limit or not entries:
+    left = limit
+    for entry in entries:
+        left -= encode(entry).size + 1
+        if left < 0:
+            break
+    else:
         return entries
-    mark = _mark(len(entries), entries[0])
-    left = limit - 2 - encode(mark).size - sizes[0]
+    left = limit - 2 - encode(_mark(len(entries), entries[0])).size - encode(entries[0]).size - 1
     last = len(entries)
-    while last > 1 and sizes[last - 1] <= left:
+    while last > 1 and (size := encode(entries[last - 1]).size + 1) <= left:
         last -= 1
-        left -= sizes[last]
-    return [entries[0], _mark(last - 1, entries[0]), *entries[last:]] if last > 1 else entries
+        left -= size
+    return _dropped(entries, last) if last > 1 else entries

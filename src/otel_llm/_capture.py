@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import _guard
 from ._content import render, settle
 from ._operation import Content
-from ._plain import is_object
+from ._plain import is_object, utf8
 from ._redact import redact_text
 from ._secrets import scrub
 from .semconv import names
@@ -101,11 +101,12 @@ class Capture:
         """What may be recorded of an exception's text; `secrets` are those that the request carried."""
         if self._mode == "no_content":
             return None
-        text = scrub(text, secrets)
+        text = utf8(scrub(text, secrets))
         if self._config.redact is None:
             return text
         try:
-            return redact_text(text, self._config.redact, kind="exception", role="exception")
+            redacted = redact_text(text, self._config.redact, kind="exception", role="exception")
+            return None if redacted is None else utf8(redacted)
         except Exception as error:  # noqa: BLE001 - the user's redactor
             _guard.caught(error, what="a redactor, so an exception's text is not recorded")
             return None

@@ -116,6 +116,16 @@ def _level(value: Any) -> str:
     return _choice("off", "debug", "info", "warning", "error")(value)
 
 
+def _function(value: Any) -> Any:
+    if not callable(value):
+        raise ValueError(f"expected a function, not {value!r}")  # noqa: TRY004 - as for every bad value
+    return value
+
+
+def _functions(value: Any) -> tuple[Any, ...]:
+    return tuple(_function(part) for part in value)
+
+
 def _as_is(value: Any) -> Any:
     return value
 
@@ -124,8 +134,16 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _setting(default: Any, doc: str, *, env: str | None = None, parse: Callable[[Any], Any] = _as_is) -> Any:
-    return field(default=default, metadata={"doc": doc, "env": env, "parse": parse})
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    env: str | None = None,
+    parse: Callable[[Any], Any] = _as_is,
+    forbids: bool = False,
+) -> Any:
+    """One setting; `forbids` is for one that only the environment can lift, and that doubt sets."""
+    return field(default=default, metadata={"doc": doc, "env": env, "parse": parse, "forbids": forbids})
 
 
 _OURS = "OTEL_INSTRUMENTATION_LLM_"
@@ -144,10 +162,11 @@ class Config:
     )
     content_off: bool = _setting(
         False,
-        "Never record content, whatever any other setting or a single call asks for; "
-        "where the variable says so, no keyword lifts it.",
+        "Never record content, whatever any other setting or a single call asks for; where the variable says so, "
+        "no keyword lifts it, and a value of it that is neither true nor false says so too.",
         env=_OURS + "CONTENT_OFF",
         parse=_flag,
+        forbids=True,
     )
     capture_blobs: bool = _setting(
         False,
@@ -170,6 +189,7 @@ class Config:
     redact: Callable[[dict[str, Any]], Any] | None = _setting(
         None,
         "A function that is given each message part before anything else sees it, and returns what is recorded.",
+        parse=_function,
     )
     completion_hook: str | None = _setting(
         None,
@@ -266,23 +286,27 @@ class Config:
         parse=_text,
     )
     on_progress: Callable[[Any], None] | None = _setting(
-        None, "A function that is given reports of running streams, in the background."
+        None, "A function that is given reports of running streams, in the background.", parse=_function
     )
     progress_interval: float = _setting(
         1.0, "Seconds between progress reports.", env=_OURS + "PROGRESS_INTERVAL", parse=_seconds
     )
     capture_raw_chunks: bool = _setting(
-        False, "Hand raw chunks to `on_progress` (needs content capture; never exported)."
+        False,
+        "Hand raw chunks to `on_progress` (needs content capture, and no `redact`; never exported).",
+        parse=_flag,
     )
     max_raw_bytes: int = _setting(1024 * 1024, "The most raw chunk bytes kept per stream.", parse=_positive)
     filters: Sequence[Callable[[Operation], bool]] = _setting(
-        (), "Functions of the operation at its start; a call for which one returns false leaves no telemetry."
+        (),
+        "Functions of the operation at its start; a call for which one returns false leaves no telemetry.",
+        parse=_functions,
     )
     request_hook: Callable[[Any, Any], None] | None = _setting(
-        None, "Called with the span and the SDK's request options when a call starts."
+        None, "Called with the span and the SDK's request options when a call starts.", parse=_function
     )
     response_hook: Callable[[Any, Any], None] | None = _setting(
-        None, "Called with the span and the SDK's response object when there is one."
+        None, "Called with the span and the SDK's response object when there is one.", parse=_function
     )
 
     @classmethod
@@ -296,16 +320,14 @@ class Config:
         unknown = sorted(set(keywords) - set(table))
         if unknown:
             raise TypeError(f"instrument() got unknown options {unknown}; known are {sorted(table)}")
-        keywords["content_off"] = (
-            keywords.get("content_off") or None
-        )  # only the variable can say no to itself
         values: dict[str, Any] = {}
         for name, item in table.items():
-            given = keywords.get(name)
+            metadata, given = item.metadata, keywords.get(name)
             if given is not None:
-                values[name] = _checked(name, item.metadata["parse"], given)
-            elif (variable := item.metadata["env"]) and environ.get(variable, "").strip():
-                _from_environment(values, name, item.metadata, environ[variable])
+                values[name] = _checked(name, metadata["parse"], given)
+            text = environ.get(metadata["env"] or "", "").strip()
+            if text and (given is None or (metadata["forbids"] and not values[name])):
+                _from_environment(values, name, metadata, text)
         return cls(**values)
 
 
@@ -320,7 +342,11 @@ def _from_environment(values: dict[str, Any], name: str, metadata: Mapping[str, 
     try:
         values[name] = metadata["parse"](text)
     except (ValueError, TypeError) as error:
-        _log.warning("%s is ignored: %s", metadata["env"], error)
+        if metadata["forbids"]:
+            values[name] = True
+            _log.warning("%s is taken for true: %s", metadata["env"], error)
+        else:
+            _log.warning("%s is ignored: %s", metadata["env"], error)
 
 
 def _default(value: Any) -> str:
@@ -334,7 +360,7 @@ def page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Each setting is a keyword of `LLMInstrumentor().instrument(...)` and, where its value can be written as text,"
+        "Each setting is a keyword of `LLMInstrumentor().instrument(...)` and, unless it needs a function of yours,"
         " an environment variable; the keyword wins.",
         "The standard `OTEL_*` variables do what they do everywhere:"
         " exporters, sampling, resource, propagators, `OTEL_SDK_DISABLED`.",
@@ -366,8 +392,9 @@ def page() -> str:
         "",
         "## Per call",
         "",
-        "`with otel_llm.options(...)` overrides `capture_content`, `on_progress`, `progress_interval` and"
-        " `capture_raw_chunks` for the calls inside it, through `await` and tasks.",
+        "`with otel_llm.options(...)` overrides `capture_content`, `on_progress`, `progress_interval`,"
+        " `capture_raw_chunks` and `max_raw_bytes` for the calls inside it, through `await` and tasks;"
+        " `options(enabled=False)` leaves them without telemetry.",
         "`with otel_llm.session(conversation_id=..., user_id=..., **attributes)` names the conversation.",
         "",
     ]

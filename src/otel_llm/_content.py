@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._blobs import replace
-from ._budget import encode, fit, level
+from ._budget import clip, encode, fit, level
 from ._operation import Content
 from ._redact import redact_content
 
@@ -66,7 +66,7 @@ def render(content: Content, *, attribute_bytes: int, span_bytes: int) -> Render
 
     Raises TypeError or ValueError if a redactor left something that JSON cannot hold.
     """
-    values = {name: value for name in FIELDS if (value := getattr(content, name))}
+    values = {name: clip(value, attribute_bytes) for name in FIELDS if (value := getattr(content, name))}
     encoded = {name: encode(value, messages=name in _HISTORIES) for name, value in values.items()}
     sizes = [min(entry.size, attribute_bytes) for entry in encoded.values()]
     limit = attribute_bytes if sum(sizes) <= span_bytes else level(sizes, span_bytes)

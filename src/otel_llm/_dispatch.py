@@ -47,7 +47,7 @@ _QUEUE = 10_000
 """Events that wait for background handlers, all together."""
 
 worker = Worker("otel_llm-hooks", limit=_QUEUE)
-_counting = threading.Lock()
+_counting = threading.RLock()
 
 
 class Handler:
@@ -86,7 +86,9 @@ class Handler:
             return
         try:
             self.fn(event, measurements, metadata, self.config)
-        except Exception as error:  # noqa: BLE001 - the user's function
+        except BaseException as error:
+            if not (self.background or isinstance(error, Exception)):
+                raise  # an interrupt is the application's; a thread of ours has none
             with _counting:
                 self.errors += 1
             _guard.caught(error, what=f"the hook {self.id!r}")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["describe", "outcome_of", "said"]
 
 _CODE = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_WORDS = re.compile(r"[a-z]{1,20}(?:[_-][a-z]{1,20}){0,6}")
+"""What most codes are, such as `key_expired`: no key."""
 _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
@@ -31,9 +33,18 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def _code(value: object) -> str | None:
-    """A provider's code, if it has the form of one: a sentence is no code and would cost a metric series each."""
+    """A provider's code, if it has the form of one.
+
+    A sentence is none: it would cost a metric series each, and may quote content; a key is none either.
+    """
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-    return text if text is not None and _CODE.fullmatch(text) else None
+    if text is None or _WORDS.fullmatch(text):
+        return text
+    if not _CODE.fullmatch(text):
+        return None
+    from ._secrets import scrub  # noqa: PLC0415 - only failures need it
+
+    return text if scrub(text) == text else None
 
 
 def _provider_code(facts: dict[str, Any]) -> str | None:
@@ -52,6 +63,14 @@ def _class_name(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
+def _text(error: BaseException) -> str:
+    """The text of `error`; none of one whose own `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the application's code
+        return ""
+
+
 def describe(
     error: BaseException, *, text: Callable[[str, tuple[str, ...]], str | None] | None = None
 ) -> ErrorInfo:
@@ -66,7 +85,8 @@ def describe(
     status = status if type(status) is int else None
     code = _provider_code(facts)
     name = _class_name(cls)
-    kind = classify(cls, status=status, code=code, message=str(error))
+    message = _text(error)
+    kind = classify(cls, status=status, code=code, message=message)
     secrets = _secrets(facts) if text else ()
     return ErrorInfo(
         type=code or ("timeout" if kind.category == "timeout" else name),
@@ -75,7 +95,7 @@ def describe(
         status=status,
         category=kind.category,
         retryable=kind.retryable,
-        message=text(str(error), secrets) if text else None,
+        message=text(message, secrets) if text else None,
         stacktrace=text("".join(traceback.format_exception(error)), secrets) if text else None,
     )
 
@@ -92,4 +112,5 @@ def _secrets(facts: dict[str, Any]) -> tuple[str, ...]:
 def said(code: str | None) -> ErrorInfo:
     """The facts of a response that says itself that it failed, without an exception."""
     kind = classify(code=code)
-    return ErrorInfo(_code(code) or "_OTHER", "", code=code, category=kind.category, retryable=kind.retryable)
+    known = _code(code)
+    return ErrorInfo(known or "_OTHER", "", code=known, category=kind.category, retryable=kind.retryable)

@@ -30,7 +30,7 @@ SITES: list[Callable[..., object]] = []
 """Every guarded function: the fault-injection test makes each of them raise."""
 
 
-def caught(error: Exception, *, what: str = "telemetry of an LLM call") -> None:
+def caught(error: BaseException, *, what: str = "telemetry of an LLM call") -> None:
     """Report `error`, which was ours or a user's hook's, and go on.
 
     The report holds no text of the exception: that may quote content or a key.

@@ -31,7 +31,9 @@ class Listeners:
     __slots__ = ("_lock", "attempt", "chunk", "end", "start")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # As every lock here that a call takes: a signal handler or a finaliser may make a call while its own thread
+        # holds the lock, and must not wait for itself.
+        self._lock = threading.RLock()
         self.start: tuple[Callable[..., object], ...] = ()
         self.attempt: tuple[Callable[..., object], ...] = ()
         self.chunk: tuple[Callable[..., object], ...] = ()

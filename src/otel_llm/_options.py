@@ -9,6 +9,7 @@ A generator that yields inside such a block leaves it current in its caller, as 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from time import perf_counter, time_ns
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from opentelemetry import context as otel
 from . import _dispatch
 from ._config import Config
 from ._payloads import SessionMetadata, SpanMeasurements, StartMeasurements
+from ._plain import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +29,16 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-__all__ = ["Options", "Session", "capture_mode", "current", "current_session", "options", "session"]
+__all__ = [
+    "Options",
+    "Session",
+    "capture_mode",
+    "current",
+    "current_session",
+    "give_back",
+    "options",
+    "session",
+]
 
 _T = TypeVar("_T")
 
@@ -84,6 +95,17 @@ def capture_mode(config: Config, context: Context | None = None) -> str:
     return config.capture_content if found is None or found.capture_content is None else found.capture_content
 
 
+def give_back(token: Token[Context]) -> None:
+    """Make current again what was before `token`.
+
+    A block may end in another context than it began in: a generator that is finalised elsewhere, a fixture or a
+    dependency whose two halves run in two threads.
+    There it was never current, so there is nothing to give back; `detach` of OpenTelemetry would log an error.
+    """
+    with suppress(ValueError):
+        token.var.reset(token)
+
+
 class _Block(Generic[_T]):
     """A `with` block during which the context holds a value; good for one use."""
 
@@ -110,14 +132,8 @@ class _Block(Generic[_T]):
         return self._value
 
     def __exit__(self, *_: object) -> None:
-        if self._token is None:
-            return
-        try:
-            self._token.var.reset(self._token)
-        except ValueError:
-            # The block ends in another context than it began in (a generator finalised elsewhere): there it
-            # was never current, so there is nothing to give back. `detach` would log an error.
-            return
+        if self._token is not None:
+            give_back(self._token)
 
 
 def _progress() -> ModuleType:
@@ -215,18 +231,25 @@ def options(
     return _OptionsBlock(value) if on_progress is None else _ReportingBlock(value)
 
 
-def session(
-    conversation_id: str | None = None, *, user_id: str | None = None, **attributes: Any
-) -> _Block[Session]:
+def session(conversation_id: object = None, *, user_id: object = None, **attributes: Any) -> _Block[Session]:
     """Say which conversation and user the calls made inside the block belong to.
 
     `conversation_id` becomes `gen_ai.conversation.id` and `user_id` becomes `user.id`; other keywords become
     attributes of their own names.
     All of it goes on spans and events, never on metrics.
-    What is not given holds from an outer block.
+    What is not given, or None, holds from an outer block; ids that are no texts (a UUID, a number) become texts.
     """
+    conversation_id, user_id = _text(conversation_id), _text(user_id)
+    named = {"user.id": None, **attributes}  # first: a limit on the number of attributes costs the last ones
     if user_id is not None:
-        attributes["user.id"] = user_id
-    return _SessionBlock(
-        Session(conversation_id=conversation_id, user_id=user_id, attributes=MappingProxyType(attributes))
-    )
+        named["user.id"] = user_id
+    given = {
+        name: utf8(value) if isinstance(value, str) else value
+        for name, value in named.items()
+        if value is not None
+    }
+    return _SessionBlock(Session(conversation_id, user_id, MappingProxyType(given)))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else utf8(str(value))

@@ -22,12 +22,14 @@ __all__ = [
     "from_url",
     "is_list",
     "is_object",
+    "joined_base64",
     "known",
     "modality_of",
     "omitted",
     "parse",
     "plain",
     "record",
+    "utf8",
 ]
 
 _MAX_DEPTH = 48
@@ -66,12 +68,25 @@ def blob(content: object, mime_type: str | None, modality: str | None = None) ->
     return part
 
 
+def joined_base64(pieces: list[str]) -> str:
+    """Base64 text of the data of `pieces`, each of which may be padded for itself."""
+    if not any(piece.endswith("=") for piece in pieces[:-1]):
+        return "".join(pieces)
+    from base64 import b64decode, b64encode  # noqa: PLC0415 - rarely needed
+
+    try:
+        return b64encode(b"".join(map(b64decode, pieces))).decode()
+    except ValueError:
+        return "".join(pieces)
+
+
 def from_url(url: str, modality: str | None = None) -> dict[str, Any]:
     """A `uri` part, or for a `data:` URL the `blob` part that the conventions ask for instead."""
     if url[:5].lower() != "data:":
         return {"type": "uri", "modality": modality or "document", "uri": url}
-    header, _, payload = url[5:].partition(",")
-    mime_type, *parameters = header.split(";")
+    end = url.find(",") if "," in url else len(url)  # the payload is copied once: it may be large
+    mime_type, *parameters = url[5:end].split(";")
+    payload = url[end + 1 :]
     if "base64" in parameters:
         return blob(payload, mime_type or None, modality)
     from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - rarely needed
@@ -87,6 +102,14 @@ def parse(text: object) -> Any:
         return plain(json.loads(text))
     except (ValueError, RecursionError):
         return text
+
+
+def utf8(text: str) -> str:
+    """`text` with `?` for each half of a surrogate pair.
+
+    UTF-8 has no bytes for one, and an exporter that meets one loses all that it was about to send.
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:

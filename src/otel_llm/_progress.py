@@ -15,7 +15,7 @@ import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import _dispatch, _guard
+from . import _dispatch, _guard, _recording
 from ._background import Worker
 from ._config import Config
 from ._listeners import listeners
@@ -36,7 +36,7 @@ _WAITING = 10_000
 """Last reports that wait for a callback that blocks; more are dropped and counted."""
 _EVENT = "llm.stream.progress"
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _config = Config()
 _reasons = {"instrument": 0, "hooks": 0, "options": 0}
 """Who wants reports, and how many of each."""
@@ -76,10 +76,11 @@ class _Stream:
         self.raw: list[bytes] | None = None
         self.truncated = False
         wanted = found.capture_raw_chunks
-        if callback is not None and (_config.capture_raw_chunks if wanted is None else wanted):
+        if callback is None or not (_config.capture_raw_chunks if wanted is None else wanted):
+            return
+        if _may_keep(op):
             self.room = _config.max_raw_bytes if found.max_raw_bytes is None else found.max_raw_bytes
-            if capture_mode(_config) != "no_content":
-                self.raw = []
+            self.raw = []
 
     def add(self, chunk: object, total: int) -> None:
         """Take in a chunk that brought the stream to `total` bytes."""
@@ -90,12 +91,12 @@ class _Stream:
             self.smallest = size
         if self.largest is None or size > self.largest:
             self.largest = size
-        if self.raw is not None:
+        if self.raw is not None and not self.truncated:
             data = _raw(chunk)
             self.room -= len(data)
             if self.room < 0:
                 self.truncated = True
-            if not self.truncated:
+            else:
                 self.raw.append(data)
 
     def report(self, now: float, *, last: bool) -> StreamReport:
@@ -141,12 +142,22 @@ class _Stream:
         if self.callback is not None:
             try:
                 self.callback(report)
-            except Exception as error:  # noqa: BLE001 - the user's function
+            except BaseException as error:  # noqa: BLE001 - the user's function, in a thread of ours
                 _guard.caught(error, what="on_progress")
 
     def tell_last(self) -> None:
         """Give the one report that says how the stream ended."""
         self.tell(perf_counter(), last=True)
+
+
+def _may_keep(op: Operation) -> bool:
+    """Whether the settings that the call is recorded with let its chunks be kept.
+
+    They are content, and no redactor can read them: it is given parts.
+    """
+    recorded = (item.recorder.config for item in _recording.open_recordings() if item.op is op)
+    config = next(recorded, _config)  # those of a client may be its own
+    return config.redact is None and capture_mode(config) != "no_content"
 
 
 def _last_error(op: Operation) -> LastError | None:
@@ -164,7 +175,7 @@ def _raw(chunk: Any) -> bytes:
         return bytes(chunk)
     if hasattr(chunk, "model_dump_json"):
         chunk = chunk.model_dump_json(exclude_unset=True)
-    return str(chunk).encode()
+    return str(chunk).encode(errors="replace")
 
 
 def configure(config: Config | None) -> None:
@@ -265,7 +276,7 @@ def _tick() -> float | None:
 def _forked() -> None:
     """The child has none of its parent's streams, and perhaps a lock that another thread held."""
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _streams.clear()
     _due.clear()
 

@@ -28,6 +28,7 @@ from ._listeners import listeners, tell
 from ._metrics import OwnMetrics, gauges
 from ._operation import Operation, Outcome
 from ._options import OPTIONS, SESSION, Session
+from ._plain import utf8
 from ._recording import Recording
 from ._version import __version__
 from .semconv import names
@@ -117,6 +118,8 @@ class Recorder:
             _recording.drain()
         op.start_time = time_ns()
         op.started = perf_counter()
+        if op.request_model is not None and not op.request_model.isascii():
+            op.request_model = utf8(op.request_model)
         if self.config.filters and not self._wanted(op):
             return None
         told = not _TOLD.isdisjoint(context)
@@ -227,8 +230,8 @@ class Recorder:
             if span.is_recording():
                 attributes = self._attributes.of(op)
                 if content:
-                    attributes = _attributes.within(span, {**attributes, **content})
-                span.set_attributes(attributes)
+                    attributes = {**attributes, **content}
+                span.set_attributes(_attributes.within(span, attributes))
                 if op.error is not None:
                     span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
         except Exception as mistake:  # noqa: BLE001

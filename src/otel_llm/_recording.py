@@ -228,6 +228,8 @@ class Recording:
         try:
             current.reset(self._tokens)
             detach(self._token)
+        except ValueError:
+            pass  # a block of `track` that ends in another context than it began in
         except Exception as mistake:  # noqa: BLE001
             _guard.caught(mistake)
 

@@ -32,11 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="`otel-llm COMMAND --help` tells the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"otel-llm {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (_, brief) in _COMMANDS.items():
         commands.add_parser(name, help=brief, add_help=False)
     options, rest = parser.parse_known_args(arguments)
-    command: str = options.command
+    command: str | None = options.command
+    if command is None:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         module = importlib.import_module(f"otel_llm.{_COMMANDS[command][0]}")
         return int(module.run(rest))

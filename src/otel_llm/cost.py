@@ -90,13 +90,13 @@ class Crossing:
         return EXACT.subtract(self.spent, self.limit)
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def _forked() -> None:
     """The lock may have been held by a thread that the child process does not have."""
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forked)

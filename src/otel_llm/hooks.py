@@ -24,8 +24,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import _dispatch, _progress
-from ._events import EVENTS, PAYLOADS
 from ._payloads import (
+    EVENTS,
+    PAYLOADS,
     AttemptMeasurements,
     AttemptMetadata,
     AuthMetadata,
@@ -100,7 +101,7 @@ __all__ = [
     "wanted",
 ]
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _attached: dict[str, tuple[_dispatch.Handler, ...]] = {}
 
 

@@ -207,6 +207,7 @@ def instrument_client(client: Any, **keywords: Any) -> None:
 
     `keywords` are those of `LLMInstrumentor.instrument`, but for cost, log, reports and live view, which are of the
     whole process.
+    They hold for copies of the client too (`with_options`), unless these have other credentials.
     The client's SDK is instrumented if it is not yet, but only for clients that were given to this function.
     Raises TypeError for an object that is no client of a known SDK.
     """

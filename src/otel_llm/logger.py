@@ -38,9 +38,18 @@ class _Fallback(logging.StreamHandler[Any]):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.getLogger().handlers:
+        if not self._others():
             self.stream = sys.stderr  # as it is now
             super().emit(record)
+
+    def _others(self) -> bool:
+        """Whether a line reaches any other handler."""
+        logger: logging.Logger | None = _log
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers):
+                return True
+            logger = logger.parent if logger.propagate else None
+        return False
 
 
 _fallback = _Fallback()
@@ -107,7 +116,7 @@ def _ended(_event: str, measurements: CallMeasurements, metadata: CallMetadata, 
     if measurements.total_tokens is not None:
         parts.append(f"tokens={measurements.total_tokens}")
     if measurements.cost is not None:
-        parts.append(f"cost=${measurements.cost}")
+        parts.append(f"cost=${measurements.cost:f}")
     if metadata.attempts > 1:
         parts.append(f"attempts={metadata.attempts}")
     error = metadata.error

@@ -38,22 +38,27 @@ _TOOLS = frozenset({"tool_call", "tool_call_response", "server_tool_call", "serv
 
 
 def _texts(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with every text in it changed, keys and the names of types left alone."""
+    """`value` with every text in it changed, those that name its fields too."""
     if isinstance(value, str):
         return change(value)
     if is_object(value):
-        return {key: item if key == "type" else _texts(item, change) for key, item in value.items()}
+        if value.get("type") == "blob":
+            return _every_text(value, change)
+        return {_texts(key, change): _texts(item, change) for key, item in value.items()}
     return [_texts(item, change) for item in value] if is_list(value) else value
 
 
-def _every_text(part: Part, change: Callable[[str], str]) -> dict[str, Any]:
-    if part["type"] != "blob":
-        return _texts(dict(part), change)  # type: ignore[no-any-return]
-    return {key: item if key in ("type", "content") else _texts(item, change) for key, item in part.items()}
+def _every_text(part: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """A part with every text in it changed but its type and the data of a blob."""
+    left = ("type", "content") if part["type"] == "blob" else ("type",)
+    return {key: item if key in left else _texts(item, change) for key, item in part.items()}
 
 
 def pattern(expression: str | re.Pattern[str], replacement: str = MASK) -> Redactor:
-    """Replace what matches a regular expression in every text of every part, the data of blobs excepted."""
+    """Replace what matches a regular expression in every text of every part, the data of blobs excepted.
+
+    Texts are also the keys of a tool's arguments and results.
+    """
     compiled = re.compile(expression)
     return lambda part: _every_text(part, lambda text: compiled.sub(replacement, text))
 
@@ -66,9 +71,14 @@ def secrets() -> Redactor:
 def keys(*names: str, replacement: str = MASK) -> Redactor:
     """Replace the values of these keys, of any case, wherever they stand in arguments and results of tools.
 
-    Also in texts that are JSON, as tools often give their results.
+    Also in texts that are JSON, as tools often give their results; a text that begins as JSON, was cut off and
+    holds one of the keys is replaced as a whole.
     """
     wanted = frozenset(name.lower() for name in names)
+    quoted = re.compile(rf"""["'](?:{"|".join(map(re.escape, wanted))})\\*["']""", re.IGNORECASE)
+
+    def cut(text: str) -> str:
+        return replacement if quoted.search(text) else text
 
     def within(value: Any) -> Any:
         if is_object(value):
@@ -78,7 +88,7 @@ def keys(*names: str, replacement: str = MASK) -> Redactor:
             }
         if is_list(value):
             return [within(item) for item in value]
-        return _in_json(value, within) if isinstance(value, str) else value
+        return _in_json(value, within, cut) if isinstance(value, str) else value
 
     def redact(part: Part) -> dict[str, Any]:
         if part.role == "tools":  # a schema tells of keys, it does not hold their values
@@ -88,13 +98,13 @@ def keys(*names: str, replacement: str = MASK) -> Redactor:
     return redact
 
 
-def _in_json(text: str, within: Callable[[Any], Any]) -> str:
+def _in_json(text: str, within: Callable[[Any], Any], cut: Callable[[str], str]) -> str:
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        return cut(text)
     changed = within(value)
     return text if changed == value else json.dumps(changed, ensure_ascii=False)
 
@@ -105,8 +115,10 @@ def _blank(part: Part, replacement: str) -> dict[str, Any]:
     for key, item in part.items():
         if key in _SKELETON:
             blank[key] = item
-        elif is_object(item) and isinstance(item.get("type"), str):
-            blank[key] = {"type": item["type"], "content": replacement}
+        elif key == part["type"] and is_object(
+            item
+        ):  # of a server's tool: its kind, and what it was asked or gave
+            blank[key] = {"type": item.get("type"), "content": replacement}
         else:
             blank[key] = replacement
     return blank

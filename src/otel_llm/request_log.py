@@ -75,7 +75,7 @@ _logs: WeakSet[RequestLog] = WeakSet()
 def _forked() -> None:
     """A lock may have been held by a thread that the child process does not have."""
     for log in list(_logs):
-        log._lock = threading.Lock()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        log._lock = threading.RLock()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -107,7 +107,7 @@ class RequestLog:
             raise ValueError(f"max_size and ttl must be positive, not {max_size!r} and {ttl!r}")
         self.max_size = max_size
         self.ttl = ttl
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._records: deque[RequestRecord] = deque()
         self._added: deque[float] = deque()
         """When each record was added, on the monotonic clock; empty without `ttl`."""

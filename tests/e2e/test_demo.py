@@ -181,7 +181,8 @@ def test_the_command_itself() -> None:
     code, out, _ = said("--help")
     assert code == 0
     assert all(f"  {command}  " in out for command in ("demo", "live", "doctor"))
-    assert said()[0] == 2
+    code, _, said_without = said()
+    assert (code, said_without) == (2, out)
     assert said("nothing")[0] == 2
     assert said("demo", "--otlp", "localhost:4318")[0] == 2
     code, out, _ = said("demo", "--help")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,66 @@ def test_the_code_runs(run: Runner, tmp_path: Path, text: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(text)
     assert run(program, instrument=False).stderr == ""
+
+
+STAND_INS = """
+import types
+from openai import OpenAI
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+client = OpenAI()
+exporter = InMemorySpanExporter()
+question, messages = "?", [{"role": "user", "content": "?"}]
+asked = types.SimpleNamespace(id="c", name="get_weather", input={"city": "Bern"})
+message = types.SimpleNamespace(content=[asked])
+
+
+def post(question):
+    return {"prompt_tokens": 1, "completion_tokens": 2}
+
+
+"""
+"""What a reader of a page has already."""
+PAGES = (
+    "README",
+    "hooks",
+    "helpers",
+    "sampling",
+    "request-log",
+    "content-and-privacy",
+    "cost",
+    "streaming",
+    "testing",
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_code_of_a_page_runs_from_its_top_to_its_end(run: Runner, tmp_path: Path, name: str) -> None:
+    page = _PAGE.parents[1] / "README.md" if name == "README" else _PAGE.with_name(f"{name}.md")
+    blocks = [text for language, text in _BLOCK.findall(page.read_text()) if language == "python"]
+    assert blocks
+    program = tmp_path / "program.py"
+    program.write_text(STAND_INS + "\n".join(blocks))
+    done = run(program, instrument=False)
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_the_tests_of_the_page_about_testing_pass(tmp_path: Path) -> None:
+    blocks = [text for language, text in _BLOCK.findall(_PAGE.with_name("testing.md").read_text())]
+    plugin, _, test = next(text for text in blocks if "pytest_plugins" in text).partition("\n\n\n")
+    (tmp_path / "conftest.py").write_text(plugin)
+    imports = "from openai import OpenAI\nfrom otel_llm.testing import Reply\n\n\n"
+    (tmp_path / "test_mine.py").write_text(imports + test)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_page_of_providers_lists_them_all() -> None:

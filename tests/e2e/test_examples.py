@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+INDEX = EXAMPLES[0].with_name("README.md")
 MARK = "\n# Prints:\n"
 
 
@@ -21,6 +22,13 @@ def _promised(source: str) -> list[str]:
 
 def _pattern(line: str) -> str:
     return ".*".join(map(re.escape, line.split("...")))
+
+
+def test_the_list_of_examples_says_what_each_of_them_says() -> None:
+    rows = re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\) \| (.*) \|$", INDEX.read_text(), re.MULTILINE)
+    firsts = {path.stem: path.read_text().removeprefix('"""').partition("\n")[0] for path in EXAMPLES}
+    assert dict(rows) == {name: first.removesuffix('"""') for name, first in firsts.items()}
+    assert len(rows) == len(EXAMPLES)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

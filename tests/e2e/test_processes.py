@@ -50,3 +50,17 @@ def test_workers_that_are_forked_before_their_first_call(run: Runner, sink: Otlp
     assert sorted(span.name for span in spans) == ["chat gpt-worker-0", "chat gpt-worker-1"]
     assert [telling(span, "otel_llm.outcome") for span in spans] == [{"otel_llm.outcome": "completed"}] * 2
     assert len({span.trace_id for span in spans}) == 2
+
+
+def test_a_process_that_is_frozen_after_a_flush(run: Runner, sink: OtlpSink) -> None:
+    """Also what is known only now: a stream that was dropped is recorded by the reader of the metrics."""
+    done = run("frozen.py")
+
+    assert done.stdout == "word1 word2 word3\n"
+    assert [(span.name, span.attributes["otel_llm.outcome"]) for span in ours(sink)] == [
+        ("chat gpt-4o", "completed"),
+        ("chat gpt-dropped", "abandoned"),
+    ]
+    assert {point.attributes["gen_ai.request.model"] for point in sink.metric("otel_llm.stream.ended")} == {
+        "gpt-dropped"
+    }

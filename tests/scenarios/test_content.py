@@ -594,6 +594,25 @@ class TestCanary:
         assert "CANARY" not in exported.upper()
         assert "CANARY" not in "\n".join(heard).upper()
 
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            Reply.error(401, code=SECRET, message="CANARY", type="CANARY, you said"),
+            Reply(error_after=1, error_message="CANARY", error_code="CANARY, you said", text="CANARY"),
+        ],
+        ids=["key", "sentence"],
+    )
+    def test_it_is_no_code_of_an_error(
+        self,
+        make: Callable[..., Any],
+        server: FakeProvider,
+        caplog: pytest.LogCaptureFixture,
+        api: str,
+        stream: bool,
+        reply: Reply,
+    ) -> None:
+        self.test_it_is_nowhere(make, server, caplog, api, stream, {}, reply)
+
     def test_it_is_found_with_capture_on(
         self,
         make: Callable[..., Any],
@@ -771,6 +790,26 @@ class TestBudget:
             "gen_ai.usage.output_tokens",
         ):
             assert name in few
+
+    def test_the_sdk_limit_of_attributes_costs_neither_user_nor_conversation(
+        self, make: Callable[..., Any]
+    ) -> None:
+        with capture() as telemetry:
+            provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=30), shutdown_on_exit=False)
+            provider.add_span_processor(telemetry._sdk.spans)
+            LLMInstrumentor().instrument(tracer_provider=provider)
+            try:
+                with otel_llm.session(
+                    "conv-1", user_id="ada", **{f"app.{number}": 1 for number in range(60)}
+                ):
+                    make("openai").chat.completions.create(**CHAT)
+            finally:
+                LLMInstrumentor().uninstrument()
+            (span,) = telemetry.spans()
+        assert len(span.attributes) == 30
+        assert span.attributes["user.id"] == "ada"
+        assert span.attributes["gen_ai.conversation.id"] == "conv-1"
+        assert span.attributes["gen_ai.usage.output_tokens"] == 8
 
     def test_limits_of_our_own(self, make: Callable[..., Any]) -> None:
         settings = {"capture_content": "span_and_event", "max_attribute_bytes": 500, "max_span_bytes": 700}

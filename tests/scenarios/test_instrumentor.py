@@ -200,6 +200,30 @@ class TestTenants:
             one.chat.completions.create(**CHAT)
             assert len(first.spans()) == 1
 
+    @pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+    def test_a_copy_of_a_client_is_the_same_tenants(self, make: Callable[..., Any], sdk: str) -> None:
+        calls: dict[str, Any] = {
+            "openai": lambda client: client.chat.completions.create(**CHAT),
+            "anthropic": lambda client: client.messages.create(**MESSAGE),
+        }
+        call = calls[sdk]
+        with instrumented() as everybody, capture() as tenant:
+            one = make(sdk)
+            other = make(sdk, http_client=one._client)
+            other.api_key = "another tenant's"
+            instrument_client(one, **tenant.providers)
+            for client in (one, one.with_options(timeout=7), one.copy().with_options(max_retries=1)):
+                call(client)
+            assert (len(tenant.spans()), len(everybody.spans())) == (3, 0)
+            for client in (other, one.with_options(api_key="another tenant's")):
+                call(client)
+            assert (len(tenant.spans()), len(everybody.spans())) == (3, 2)
+            copy = one.copy()
+            call(copy)
+            uninstrument_client(one)
+            call(copy)
+            assert (len(tenant.spans()), len(everybody.spans())) == (4, 3)
+
     def test_something_else_is_no_client(self) -> None:
         with pytest.raises(TypeError, match="no client"):
             instrument_client(object())

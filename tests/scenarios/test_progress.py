@@ -189,6 +189,26 @@ def test_raw_chunks_in_order_and_up_to_the_cap(
     assert "hello" not in exported
 
 
+@pytest.mark.parametrize(
+    "settings", [{"redact": lambda part: part}, {"content_off": True}], ids=["redactor", "hard off"]
+)
+@pytest.mark.parametrize("own", [False, True], ids=["all clients", "one client"])
+def test_raw_chunks_go_past_neither_a_redactor_nor_the_hard_off(
+    make: Callable[..., Any], reports: Reports, settings: dict[str, Any], own: bool
+) -> None:
+    client = make("openai")
+    with instrumented(
+        on_progress=reports, capture_raw_chunks=True, capture_content=True, **({} if own else settings)
+    ):
+        if own:
+            otel_llm.instrument_client(client, capture_content=True, **settings)
+        list(stream(client, "openai"))
+        if own:
+            otel_llm.uninstrument_client(client)
+        (report,) = reports.last
+    assert (report.chunks > 0, report.raw_chunks) == (True, None)
+
+
 def test_a_callback_that_blocks_does_not_hold_the_stream_up(
     server: FakeProvider, make: Callable[..., Any], reports: Reports
 ) -> None:

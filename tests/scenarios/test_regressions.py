@@ -1,9 +1,10 @@
-"""What the fuzzer found, one test each."""
+"""What the fuzzer found, and users could meet, one test each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from doors import CHAT, MESSAGES
 
 from otel_llm.testing import Reply
@@ -32,3 +33,16 @@ def test_an_empty_model_is_no_attribute(telemetry: Telemetry, make: Callable[...
     assert telemetry.span().name == "chat"
     assert "gen_ai.request.model" not in attributes
     assert "gen_ai.response.model" not in attributes
+
+
+def test_a_model_that_utf8_has_no_bytes_for_costs_no_export(
+    telemetry: Telemetry, make: Callable[..., Any]
+) -> None:
+    """A gateway hands on what it is asked for; the SDK refuses it, and cumulative metrics would keep it for ever."""
+    metrics = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.metrics_encoder")
+    traces = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+    with pytest.raises(UnicodeEncodeError):
+        make("openai").chat.completions.create(model="gpt-\ud800", messages=MESSAGES)
+    assert traces.encode_spans([telemetry.span()]).SerializeToString()
+    assert metrics.encode_metrics(telemetry.captured._sdk.reader.get_metrics_data()).SerializeToString()
+    assert telemetry.span().name == "chat gpt-?"

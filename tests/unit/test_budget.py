@@ -93,11 +93,7 @@ class TestChunk:
 
     @opcodes_only_here
     def test_bytecodes_without_the_histogram(self, counts: Counts, provider: str, way: str) -> None:
-        assert (
-            0
-            < counts.per_chunk(f"{provider} {way}stream", "opcodes", by="otel_llm_no_chunks")
-            < 120
-        )
+        assert 0 < counts.per_chunk(f"{provider} {way}stream", "opcodes", by="otel_llm_no_chunks") < 120
 
     def test_function_calls_with_the_histogram(self, counts: Counts, provider: str, way: str) -> None:
         assert 1 < counts.per_chunk(f"{provider} {way}stream") < 45.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,31 @@ import pytest
 from otel_llm._config import Config, page
 
 OURS = "OTEL_INSTRUMENTATION_LLM_"
+TEXTS = {
+    "capture_content": "span_and_event",
+    "content_off": "true",
+    "capture_blobs": "true",
+    "max_attribute_bytes": "1000",
+    "max_span_bytes": "5000",
+    "completion_hook": "upload",
+    "semconv": "latest",
+    "metrics": "basic",
+    "chunk_metrics": "all",
+    "providers": "llm.corp=openai",
+    "propagate_hosts": "a.example",
+    "anthropic_native": "adopt",
+    "stream_usage": "inject",
+    "estimate_usage": "true",
+    "cost": "true",
+    "cost_threshold": "0.05",
+    "cost_budget": "5",
+    "cost_window": "60",
+    "log": "debug",
+    "live": "localhost:8000",
+    "live_token": "a token",
+    "progress_interval": "0.5",
+}
+"""A text for every setting that can be one."""
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 
@@ -72,10 +98,50 @@ def test_an_empty_variable_is_none() -> None:
     assert Config.load({OURS + "SEMCONV": " "}) == Config()
 
 
-@pytest.mark.parametrize("keywords", [{"semconv": "2"}, {"cost_threshold": 0}, {"providers": 5}])
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"semconv": "2"},
+        {"cost_threshold": 0},
+        {"providers": 5},
+        {"redact": "secrets"},
+        {"on_progress": 5},
+        {"filters": max},
+        {"filters": ["gpt-4o"]},
+        {"request_hook": "hook"},
+        {"response_hook": {}},
+        {"capture_raw_chunks": "sometimes"},
+        {"content_off": "sometimes"},
+    ],
+)
 def test_a_bad_keyword_raises_and_is_named(keywords: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(keywords))):
         Config.load({}, **keywords)
+
+
+@pytest.mark.parametrize("keyword", [None, False, "false", 0, "no"])
+@pytest.mark.parametrize("text", ["true", "ON", "yes, please", "True!"])
+def test_no_keyword_lifts_the_hard_off_of_the_environment_and_doubt_sets_it(keyword: Any, text: str) -> None:
+    assert Config.load({OURS + "CONTENT_OFF": text}, content_off=keyword).content_off is True
+
+
+@pytest.mark.parametrize("text", ["false", " ", "0"])
+def test_a_hard_off_that_is_not_set(text: str) -> None:
+    assert Config.load({OURS + "CONTENT_OFF": text}).content_off is False
+    assert Config.load({OURS + "CONTENT_OFF": text}, content_off=True).content_off is True
+
+
+def test_every_variable_is_named_after_its_keyword_and_has_a_keyword_of_the_same_meaning() -> None:
+    for item in fields(Config):
+        variable = item.metadata["env"]
+        if variable is not None:
+            tail = variable.removeprefix(OURS).removeprefix("OTEL_INSTRUMENTATION_GENAI_")
+            assert tail.lower().replace("message_", "") == item.name
+            text = TEXTS[item.name]
+            assert getattr(Config.load({variable: text}), item.name) == getattr(
+                Config.load({}, **{item.name: text}), item.name
+            )
+            assert Config.load({variable: text}) != Config()
 
 
 def test_an_unknown_keyword_raises() -> None:

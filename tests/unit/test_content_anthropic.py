@@ -95,9 +95,9 @@ def _events() -> list[dict[str, Any]]:
         if "signature" in block:
             begun["signature"] = ""
             deltas.append({"type": "signature_delta", "signature": block["signature"]})
-        if block.get("input"):
+        if "input" in block:
             begun["input"] = {}
-            text = json.dumps(block["input"])
+            text = json.dumps(block["input"]) if block["input"] else ""  # of no arguments nothing is said
             deltas += [
                 {"type": "input_json_delta", "partial_json": piece} for piece in ("", text[:5], text[5:])
             ]

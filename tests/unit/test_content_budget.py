@@ -6,6 +6,7 @@ import base64
 import copy
 import hashlib
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -126,6 +127,34 @@ def test_messages_between_the_first_and_the_last_go_when_there_are_too_many() ->
         "parts": [{"type": "omitted", "reason": f"{gone} left out to keep within the size budget"}],
     }
     conforms("input", shortened)
+
+
+@pytest.mark.parametrize("field", ["input", "tools"])
+def test_of_many_entries_only_those_that_can_have_room_are_turned_into_json(field: str) -> None:
+    entries: list[dict[str, Any]] = (
+        _say(*(str(number) for number in range(200_000)))
+        if field == "input"
+        else [{"type": "function", "name": f"f{number}"} for number in range(200_000)]
+    )
+    ran = 0
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        nonlocal ran
+        ran += event == "call" and frame.f_code.co_name == "encode"
+
+    sys.setprofile(count)
+    try:
+        rendered = render(Content(**{field: entries}), attribute_bytes=10_000, span_bytes=20_000)
+    finally:
+        sys.setprofile(None)
+
+    first, mark, *last = getattr(rendered.content, field)
+    assert ran < 5000
+    assert [first, *last] == [entries[0], *entries[-len(last) :]]
+    reason = (mark["parts"][0] if field == "input" else mark)["reason"]
+    assert reason == f"{200_000 - 1 - len(last)} left out to keep within the size budget"
+    assert 9900 < len(rendered.json[field].encode()) <= 10_000
+    conforms(field, getattr(rendered.content, field))
 
 
 def test_parts_of_one_message_go_when_there_are_too_many() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from otel_llm._content import settle
 from otel_llm._operation import Content
 from otel_llm.providers import _openai_content as content
 from otel_llm.providers._openai_parts import tool_definitions
@@ -300,6 +301,23 @@ def test_streamed_and_not_give_the_same_output(objects: bool) -> None:
     assert accumulator.output() == whole
     assert accumulator.output() == whole
     conforms("output", whole)
+
+
+def test_sound_in_pieces_that_are_base64_each_for_itself() -> None:
+    sound = bytes(range(256)) * 3
+    pieces = [base64.b64encode(sound[at : at + 100]).decode() for at in range(0, len(sound), 100)]
+    assert "=" in pieces[0]
+    accumulator = content.ChatOutput()
+    for piece in pieces:
+        accumulator.add(_chunk(0, {"audio": {"id": "au", "data": piece}}))
+    whole = content.chat_output(
+        {"choices": [{"message": {"audio": {"id": "au", "data": base64.b64encode(sound).decode()}}}]}
+    )
+
+    streamed = accumulator.output()
+
+    assert settle(Content(output=streamed)) == settle(Content(output=whole))
+    assert settle(Content(output=streamed), blobs=True) == settle(Content(output=whole), blobs=True)
 
 
 def test_calls_of_hosts_that_give_no_index_or_always_the_same() -> None:

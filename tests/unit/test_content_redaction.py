@@ -215,6 +215,46 @@ def test_tools_only() -> None:
     assert read["tools"] == _content().tools
 
 
+def _call(arguments: Any) -> Part:
+    return Part({"type": "tool_call", "id": "c", "name": "pay", "arguments": arguments}, "assistant")
+
+
+def test_a_field_called_type_is_no_hiding_place() -> None:
+    hiding = {"type": "CANARY", "in": [{"type": "CANARY"}]}
+
+    for redactor in (redactors.pattern("CANARY"), redactors.tools(), redactors.roles("assistant")):
+        part = redactor(_call(hiding))
+        assert part is not None
+        assert part["type"] == "tool_call"
+        assert "CANARY" not in json.dumps(part)
+
+
+def test_by_regular_expression_also_in_the_keys_of_arguments_and_not_in_the_data_of_nested_blobs() -> None:
+    blob = {"type": "blob", "modality": "image", "content": "CANARY00", "filename": "CANARY.png"}
+    part = redactors.pattern("CANARY")(_call({"CANARY": 5, "shot": [blob]}))
+
+    assert part is not None
+    assert part["arguments"] == {MASK: 5, "shot": [{**blob, "filename": f"{MASK}.png"}]}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"n": 1, "Email": "ada@exam',
+        '[{"email": ["ada@exam',
+        '{"email":"ada',
+        '{"data": "{\\"email\\": \\"ada',
+        "{'email': 'ada'}",
+    ],
+)
+def test_by_key_in_arguments_that_were_cut_off(arguments: str) -> None:
+    redactor = redactors.keys("EMAIL")
+
+    assert redactor(_call(arguments)) == _call(MASK)
+    assert redactor(_call('{"to": "ada')) == _call('{"to": "ada')
+    assert redactor(_call("[Note] email me")) == _call("[Note] email me")
+
+
 def test_secrets_and_several_redactors_in_a_row() -> None:
     redactor = redactors.chain(
         redactors.secrets(), redactors.roles("system"), redactors.pattern("CANARY", "*")

@@ -15,6 +15,7 @@ import pytest
 from anthropic.types.shared.error_type import ErrorType
 from openai.types.responses.response_error import ResponseError
 
+from otel_llm._failure import said
 from otel_llm.errors import CATEGORIES, Kind, classify
 
 
@@ -221,3 +222,26 @@ def test_other_sdks_of_the_family_are_known_by_the_names_of_their_classes() -> N
 def test_kinds_are_from_the_list() -> None:
     assert len(CATEGORIES) == len(set(CATEGORIES))
     assert CATEGORIES[-1] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "invalid_api_key",
+        "key_expired",
+        "token_expired",
+        "sk_missing",
+        "E-1042",
+        "429",
+        "Throttling.RateQuota",
+    ],
+)
+def test_a_code_is_kept(code: str) -> None:
+    assert said(code).code == code
+
+
+@pytest.mark.parametrize(
+    "code", ["sk-proj-Abc123Def456", "you said: hunter2", "", "x" * 200, "AKIAABCDEFGHIJKLMNOP"]
+)
+def test_neither_a_sentence_nor_a_key_is_a_code(code: str) -> None:
+    assert (said(code).code, said(code).type) == (None, "_OTHER")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -82,6 +83,48 @@ def test_what_waits_in_the_background_is_dropped_with_its_handler() -> None:
     go_on.set()
     assert hooks.flush(10)
     assert done == ["done"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_a_background_handler_that_exits_is_counted_and_ends_no_thread(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr(_guard, "strict", False)
+
+    def leaves(*_: object) -> None:
+        raise error
+
+    hooks.attach("leaves", "llm.chat.stop", leaves, background=True)
+    hooks.attach("mine", "llm.chat.stop", seen, background=True)
+    for _ in range(3):
+        operations.ended()
+    assert hooks.flush(10)
+    assert seen.events == ["llm.chat.stop"] * 3
+    assert hooks.stats("leaves") == hooks.HandlerStats(errors=3, dropped=0)
+
+
+def test_an_interrupt_in_a_handler_is_the_applications(seen: Seen) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    hooks.attach("interrupted", "myapp.step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        hooks.execute("myapp.step", None, None)
+    assert hooks.stats("interrupted") == hooks.HandlerStats(errors=0, dropped=0)
+
+
+def test_a_handler_detaches_itself_and_attaches_another(seen: Seen) -> None:
+    def once(event: str, *_: object) -> None:
+        seen.told.append((event, "once", None, None))
+        assert hooks.detach("once")
+        hooks.attach("next", "llm.chat.stop", seen)
+
+    hooks.attach("once", "llm.chat.stop", once)
+    operations.ended()
+    operations.ended()
+    assert [measurements == "once" for _, measurements, *_ in seen.told] == [True, False]
+    assert seen.events == ["llm.chat.stop"] * 2
+    assert hooks.list() == ["next"]
 
 
 def test_background_handlers_share_one_thread() -> None:

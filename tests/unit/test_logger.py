@@ -6,6 +6,7 @@ import logging
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,7 +151,23 @@ def test_an_unknown_level_is_refused() -> None:
         otel_llm.logger.attach("loud")
 
 
-@pytest.mark.parametrize(("setup", "times"), [("", 1), ("logging.basicConfig(level='INFO')", 1)])
+def test_a_small_cost_is_written_out(caplog: pytest.LogCaptureFixture) -> None:
+    otel_llm.logger.attach()
+    operations.ended(cost=Decimal("0.00000063"))
+    assert " cost=$0.00000063 " in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("setup", "times"),
+    [
+        ("", 1),
+        ("logging.basicConfig(level='INFO')", 1),
+        ("logging.getLogger('otel_llm').addHandler(logging.StreamHandler())", 1),
+        ("logging.getLogger('otel_llm.calls').addHandler(logging.StreamHandler())", 1),
+        ("logging.basicConfig(); logging.getLogger('otel_llm').propagate = False", 1),
+        ("logging.getLogger('otel_llm.calls').addHandler(logging.NullHandler())", 0),
+    ],
+)
 def test_a_program_without_logging_sees_the_lines_once(setup: str, times: int) -> None:
     program = (
         "import logging, otel_llm\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,9 @@ from otel_llm import _options, hooks
 from otel_llm._config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+    from otel_llm.testing import Capture
     from support.hooking import Seen
 
 pytestmark = pytest.mark.usefixtures("nothing_attached")
@@ -80,6 +83,16 @@ def test_a_session_is_built_up_by_its_blocks() -> None:
             assert inner.attributes == {"user.id": "bob", "tenant": "t1", "app.step": 2}
         assert _options.current_session() is outer
     assert _options.current_session() is None
+
+
+def test_ids_of_other_types_become_texts_and_what_is_none_is_not_given() -> None:
+    number = uuid.UUID(int=7)
+    with (
+        otel_llm.session(number, user_id=5, tenant="t1"),
+        otel_llm.session(None, user_id=None, tenant=None) as inner,
+    ):
+        assert (inner.conversation_id, inner.user_id) == (str(number), "5")
+        assert inner.attributes == {"user.id": "5", "tenant": "t1"}
 
 
 def test_a_session_is_no_baggage() -> None:
@@ -163,6 +176,35 @@ def test_a_generator_that_ends_elsewhere_complains_to_nobody(caplog: pytest.LogC
     with caplog.at_level(logging.DEBUG):
         asyncio.run(main())
     assert [record.message for record in caplog.records if record.name.startswith("opentelemetry")] == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: otel_llm.options(enabled=True),
+        lambda: otel_llm.session("c1"),
+        lambda: otel_llm.traced("step"),
+        lambda: otel_llm.tool("look"),
+        lambda: otel_llm.track("acme", "m1"),
+    ],
+    ids=["options", "session", "traced", "tool", "track"],
+)
+def test_the_halves_of_a_dependency_may_run_in_two_contexts(
+    llm_capture: Capture, caplog: pytest.LogCaptureFixture, make: Callable[[], Any]
+) -> None:
+    """As those of a web framework do, which runs each in a thread of a pool."""
+    llm_capture.instrument()
+
+    def dependency() -> Iterator[int]:
+        with make():
+            yield 1
+
+    halves = dependency()
+    with caplog.at_level(logging.DEBUG):
+        assert contextvars.copy_context().run(next, halves) == 1
+        assert contextvars.copy_context().run(next, halves, None) is None
+    assert [record.message for record in caplog.records if record.name.startswith(("otel", "opentel"))] == []
+    assert llm_capture.open_spans() == []
 
 
 def test_a_generator_in_one_context_gives_back_what_was_before() -> None:

@@ -232,13 +232,15 @@ def test_last_reports_that_nobody_takes_are_dropped_and_counted(
     assert len([line for line in caplog.messages if "on_progress blocks" in line]) == 1
 
 
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_a_callback_that_raises_is_reported_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     monkeypatch.setattr(_guard, "strict", False)
+    _guard.forget()
 
     def broken(_report: StreamReport) -> None:
-        raise RuntimeError("sk-SECRET")
+        raise error("sk-SECRET")
 
     with (
         caplog.at_level(logging.WARNING, logger="otel_llm"),

@@ -12,11 +12,15 @@ import pytest
 from openai import OpenAI
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode
+from pydantic import BaseModel
 from scene import instrumented, run
 
 import otel_llm
 from otel_llm import _recording, hooks, redactors
+from otel_llm.instrumentor import LLMInstrumentor
+from otel_llm.testing import capture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -41,6 +45,11 @@ def spans(llm_capture: Any) -> Any:
     return llm_capture
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
 class TestTraced:
     def test_of_a_function(self, spans: Any, fake_provider: FakeProvider) -> None:
         @otel_llm.traced
@@ -55,6 +64,13 @@ class TestTraced:
         assert (answer("q"), answer.__doc__) == ("a", "Answer.")
         assert spans.tree() == "TestTraced.test_of_a_function.<locals>.answer\n  chat gpt-4o"
         assert spans.spans()[0].kind is SpanKind.INTERNAL
+
+    def test_of_a_partial_function(self, spans: Any) -> None:
+        def answer(question: str) -> str:
+            return question
+
+        assert otel_llm.traced(functools.partial(answer, "q"))() == "q"
+        assert spans.tree().endswith("<locals>.answer")
 
     def test_with_a_name_and_attributes(self, spans: Any) -> None:
         @otel_llm.traced("answer", step=2)
@@ -131,6 +147,13 @@ class TestTraced:
         (span,) = spans.spans()
         assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
         assert (dict(span.attributes), span.events) == ({"error.type": "LookupError"}, ())
+
+    def test_an_exception_without_a_text_is_a_failure_all_the_same(self, spans: Any) -> None:
+        with pytest.raises(Mute), otel_llm.traced("step"):
+            raise Mute
+        (span,) = spans.spans()
+        assert span.attributes["error.type"].endswith("Mute")
+        assert span.status.status_code is StatusCode.ERROR
 
     def test_a_cancellation_is_no_failure(self, spans: Any) -> None:
         with pytest.raises(asyncio.CancelledError), otel_llm.traced("step"):
@@ -241,6 +264,20 @@ class TestTool:
                 tool.result("sunny")
         assert (telemetry.spans(), [event for event in seen.events if "tool" in event]) == ([], [])
 
+    def test_of_what_has_no_name_of_its_own(self, telemetry: Telemetry) -> None:
+        class Look:
+            """Looks."""
+
+            def __call__(self, city: str) -> str:
+                return city
+
+        def get_weather(city: str) -> str:
+            return city
+
+        assert otel_llm.tool(functools.partial(get_weather, city="Bern"))() == "Bern"
+        assert otel_llm.tool(Look())("Bern") == "Bern"
+        assert [span.name for span in telemetry.spans()] == ["execute_tool get_weather", "execute_tool Look"]
+
     def test_a_block_needs_a_name(self) -> None:
         with pytest.raises(TypeError, match="needs a name"):
             otel_llm.tool().__enter__()
@@ -310,6 +347,39 @@ class TestToolContent:
         assert len(result) <= 300
         assert json.loads(arguments)["days"] == 2
         json.loads(result)
+
+    @pytest.mark.parametrize("limits", [{"max_attribute_length": 200}, {"max_span_attribute_length": 100}])
+    def test_they_stay_json_within_the_limit_of_the_sdk(self, limits: Any) -> None:
+        with capture() as captured:
+            provider = TracerProvider(span_limits=SpanLimits(**limits), shutdown_on_exit=False)
+            provider.add_span_processor(captured._sdk.spans)
+            LLMInstrumentor().instrument(tracer_provider=provider, capture_content="span_only")
+            try:
+                with otel_llm.tool("get_weather", arguments={"city": "é" * 500, "days": 2}) as tool:
+                    tool.result(["y" * 500] * 10)
+            finally:
+                LLMInstrumentor().uninstrument()
+            (span,) = captured.spans()
+        for name in ("gen_ai.tool.call.arguments", "gen_ai.tool.call.result"):
+            json.loads(span.attributes[name])
+            assert len(span.attributes[name]) <= next(iter(limits.values()))
+
+    def test_the_object_of_a_method_is_no_argument(self) -> None:
+        class Agent(BaseModel):
+            api_key: str = "sk-SECRET"
+
+            @otel_llm.tool
+            def look(self, thing: str) -> None: ...
+
+            @classmethod
+            @otel_llm.tool("made")
+            def make(cls, thing: str) -> None: ...
+
+        with instrumented(capture_content="span_only") as telemetry:
+            Agent().look("a")
+            Agent.make("b")
+            found = [span.attributes["gen_ai.tool.call.arguments"] for span in telemetry.spans()]
+        assert found == ['{"thing":"a"}', '{"thing":"b"}']
 
     def test_odd_values_are_no_problem(self) -> None:
         class Odd:

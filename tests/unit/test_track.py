@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openai import OpenAI
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from scene import instrumented, run
 
@@ -265,6 +268,41 @@ def test_a_filter_can_leave_it_out() -> None:
 
 def _read(call: TrackedCall, answer: dict[str, int]) -> None:
     call.usage(answer["in"], answer["out"])
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_an_exception_without_a_text_is_a_failure_all_the_same(capture: bool) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    with instrumented(capture_content=capture) as telemetry:
+        with pytest.raises(MuteError), otel_llm.track("acme", "m1"):
+            raise MuteError
+        assert telemetry.outcome() == "failed"
+        assert telemetry.span().attributes["error.type"].endswith("MuteError")  # type: ignore[index,union-attr]
+
+
+def test_half_a_surrogate_pair_in_a_chunk_is_counted(telemetry: Telemetry) -> None:
+    with otel_llm.track("acme", "m1", stream=True) as call:
+        for text in ("a", "\ud800", "é"):
+            call.chunk(text)
+    assert attributes(telemetry)["otel_llm.stream.chunks"] == 3
+    assert attributes(telemetry)["otel_llm.stream.size"] == 1 + 3 + 2
+
+
+def test_half_a_surrogate_pair_in_a_name_costs_no_export() -> None:
+    """Of a model, a conversation or a tool; models do not come from us, nor do ids of conversations."""
+    half = "a\ud800"
+    with instrumented(capture_content=True) as telemetry:
+        with otel_llm.session(half, user_id=half), otel_llm.tool(half, call_id=half):
+            pass
+        with pytest.raises(KeyError), otel_llm.track("acme", half):
+            raise KeyError(half)
+        assert encode_spans(telemetry.spans()).SerializeToString()
+        assert encode_logs(telemetry.logs()).SerializeToString()
+        assert encode_metrics(telemetry.captured._sdk.reader.get_metrics_data()).SerializeToString()
+        assert [span.name for span in telemetry.spans()] == ["execute_tool a?", "chat a?"]
 
 
 class TestDecorator:

@@ -56,7 +56,7 @@ class Clients:
 
     def record_with(self, client: Any, recorder: Recorder | None) -> None:
         """Give a client a recorder of its own, or (None) the common one again."""
-        self._known.pop(client, None)
+        self._known.clear()  # also what was worked out for its copies
         if recorder is None:
             self.own.pop(client, None)
         else:
@@ -73,11 +73,18 @@ class Clients:
         """
         known = self._known.get(client)
         if known is None or known.url is not getattr(client, "_base_url", None):
-            recorder = self.own.get(client, recorder)
+            recorder = self._of(client) or recorder
             if recorder is None:
                 return None
             known = self._known[client] = self._read(client, recorder)
         return self._elsewhere(known, url) if url[:4] == "http" else known
+
+    def _of(self, client: Any) -> Recorder | None:
+        """The recorder of a client that has one of its own, or is a copy of one that has (`with_options`)."""
+        for other, recorder in self.own.items():
+            if other is client or _alike(other, client):
+                return recorder
+        return None
 
     def _elsewhere(self, known: Client, url: str) -> Client:
         """The facts of a request to an absolute `url`."""
@@ -111,3 +118,22 @@ class Clients:
             "known_host": answerer.known,
         }
         return Client(recorder, url, answerer, facts, propagate=host in config.propagate_hosts)
+
+
+_CREDENTIALS = ("_api_key_provider", "auth_token", "admin_api_key", "credentials", "workload_identity")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether one client is a copy of the other: of the same class, with the same connections and credentials.
+
+    Connections alone say nothing: an application may share an HTTP client among all its tenants.
+    """
+    connections = getattr(one, "_client", None)
+    if (
+        type(one) is not type(other)
+        or connections is None
+        or connections is not getattr(other, "_client", None)
+    ):
+        return False
+    named = _CREDENTIALS if getattr(one, "_api_key_provider", None) else ("api_key", *_CREDENTIALS)
+    return all(getattr(one, name, None) == getattr(other, name, None) for name in named)

@@ -34,13 +34,13 @@ _STATE = "otel_llm.circuit_breaker.state"
 _TRANSITIONS = "otel_llm.circuit_breaker.transitions"
 _FAILURES = "otel_llm.circuit_breaker.failures"
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def _forked() -> None:
     """The lock may have been held by a thread that the child process does not have."""
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from opentelemetry import context as otel
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
-from .. import _dispatch, _guard, _recording
+from .. import _attributes, _dispatch, _guard, _recording
 from .._active import active
 from .._around import Block, Scope, around
 from .._failure import describe, outcome_of
 from .._operation import Content, Outcome
-from .._options import capture_mode, current_session
+from .._options import capture_mode, current_session, give_back
 from .._payloads import SpanMeasurements, StartMeasurements, ToolMetadata
+from .._plain import utf8
 from ..semconv import names
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class _Run:
     @_guard.guarded
     def leave(self, error: BaseException | None = None) -> None:
         if self._token is not None and not isinstance(error, GeneratorExit):
-            otel.detach(self._token)
+            give_back(self._token)
 
     def item(self, value: Any) -> None:
         pass
@@ -121,6 +122,11 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
+def _name_of(fn: Any, attribute: str) -> str:
+    """The name of a function; of a partial one that of what it calls, of an object that can be called its class's."""
+    return str(getattr(getattr(fn, "func", fn), attribute, type(fn).__name__))
+
+
 class Traced(Block["Span"]):
     """What `traced` returns: a decorator, or a `with` or `async with` block, good for one use."""
 
@@ -142,7 +148,7 @@ class Traced(Block["Span"]):
         return run, run.span
 
     def __call__(self, fn: _F) -> _F:
-        name = self._name or fn.__qualname__
+        name = self._name or _name_of(fn, "__qualname__")
         return around(fn, lambda _args, _kwargs: self._begin(name) or _NOTHING)
 
 
@@ -184,8 +190,9 @@ class _ToolRun(_Run):
     def __init__(
         self, recorder: Recorder, name: str, facts: dict[str, Any], arguments: Callable[[], Any]
     ) -> None:
+        name = utf8(name)  # often the model's own word, as is the id
         attributes: dict[str, Any] = {names.OPERATION_NAME: "execute_tool", names.TOOL_NAME: name}
-        attributes.update({key: value for key, value in facts.items() if value is not None})
+        attributes.update({key: utf8(value) for key, value in facts.items() if value is not None})
         session = current_session()
         if session is not None:
             if session.conversation_id is not None:
@@ -196,7 +203,7 @@ class _ToolRun(_Run):
         mode = capture_mode(recorder.config)
         self._content = mode in ("span_only", "span_and_event") and self.span.is_recording()
         ids = self.span.get_span_context()
-        call_id = facts[names.TOOL_CALL_ID]
+        call_id = attributes.get(names.TOOL_CALL_ID)
         self._metadata = (
             f"{os.getpid():x}-t{next(_numbers):x}",
             name,
@@ -233,10 +240,12 @@ class _ToolRun(_Run):
         config = self._config
         messages: list[dict[str, Any]] = [{"role": role, "parts": [{**part, key: parse(value)}]}]
         settled = settle(Content(input=messages), redact=config.redact, blobs=config.capture_blobs)
-        for kept in (settled.input or messages)[0]["parts"]:
+        longest = _attributes.longest(self.span)
+        most = config.max_attribute_bytes if longest is None else min(config.max_attribute_bytes, longest)
+        for kept in settled.input[0]["parts"] if settled.input else ():
             text = encode(kept.get(key))
-            if text.size > config.max_attribute_bytes:
-                fitting = fit(encode([kept]), config.max_attribute_bytes)
+            if text.size > most:
+                fitting = fit(encode([kept]), most)
                 if fitting is None:
                     return
                 text = encode(fitting[0][0].get(key))
@@ -273,14 +282,21 @@ class Tool(Block[ToolRun]):
         return run, ToolRun(run)
 
     def __call__(self, fn: _F) -> _F:
-        name = self._name or fn.__name__
+        name = self._name or _name_of(fn, "__name__")
         facts = dict(self._facts)
         if facts[names.TOOL_DESCRIPTION] is None:
             facts[names.TOOL_DESCRIPTION] = (inspect.getdoc(fn) or "").partition("\n")[0] or None
         signature = inspect.signature(fn)
 
+        def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+            given = signature.bind(*args, **kwargs).arguments
+            first = next(iter(given), None)
+            if first in ("self", "cls"):
+                del given[first]  # no argument of the model's
+            return given
+
         def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Scope:
-            return self._begin(name, facts, lambda: signature.bind(*args, **kwargs).arguments) or _NOTHING
+            return self._begin(name, facts, lambda: arguments(args, kwargs)) or _NOTHING
 
         return around(fn, make)
 

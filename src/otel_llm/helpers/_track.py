@@ -32,7 +32,7 @@ class _Sizes:
 
     def add(self, chunk: object) -> int:
         if isinstance(chunk, str):
-            return len(chunk.encode())
+            return len(chunk.encode(errors="surrogatepass"))  # half a pair counts as three bytes
         return len(chunk) if isinstance(chunk, bytes | bytearray) else 0
 
     def finish(self) -> None:

@@ -240,9 +240,11 @@ class MessageOutput:
             return []
         for (index, name), pieces in self._pieces.items():
             block = self._blocks.setdefault(index, {"type": "text"})
-            block[name] = (
-                parse("".join(pieces)) if name == "input" else (block.get(name) or "") + "".join(pieces)
-            )
+            said = "".join(pieces)
+            if name != "input":
+                block[name] = (block.get(name) or "") + said
+            elif said:  # of a tool without arguments it is not
+                block[name] = parse(said)
         self._pieces.clear()
         return [_ended(self._facts, [_block(self._blocks[index]) for index in sorted(self._blocks)])]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._operation import Content
-from .._plain import blob, is_list, known, record
+from .._plain import blob, is_list, joined_base64, known, record
 from ._base import whole, words
 from ._finish import OPENAI as FINISH
 from ._openai_parts import parts, tool_definitions
@@ -265,6 +265,8 @@ class _Choice:
         answer: dict[str, Any] = {"role": self.role, **joined}
         if self.audio:
             answer["audio"] = {name: "".join(fragments) for name, fragments in self.audio.items()}
+            if "data" in self.audio:
+                answer["audio"]["data"] = joined_base64(self.audio["data"])
         answer["tool_calls"] = [
             {"id": call.id, call.kind: {"name": call.name, call.argument: "".join(call.fragments)}}
             for call in self.calls
