@@ -7,13 +7,16 @@ import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from doors import Use
+
 from otel_llm import _recording
 from otel_llm.testing._capture import capture
 from support.conformance import violations
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from doors import Door
     from opentelemetry.sdk.trace import ReadableSpan
 
 
@@ -56,6 +59,16 @@ def instrumented(**settings: Any) -> Iterator[Telemetry]:
         assert not found, "\n".join(found)
 
 
+def drive(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits, as one that uses sync clients alone, without an event loop."""
+    try:
+        main.send(None)
+    except StopIteration as done:
+        return done.value
+    main.close()
+    raise AssertionError("it waits")
+
+
 def run(main: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end; no task of it may be left."""
 
@@ -70,3 +83,16 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
         return result
 
     return asyncio.run(watched())
+
+
+def use(door: Door, make: Callable[..., Any], *, asynchronous: bool = False, **options: Any) -> Any:
+    """Go through a door with a client that `make` makes, and give all that the program gets, read to its end."""
+    client = make(door.sdk, asynchronous=asynchronous, **options)
+    if not asynchronous:
+        return drive(Use(door, client).result())
+
+    async def main() -> Any:
+        async with client:
+            return await Use(door, client).result()
+
+    return run(main())

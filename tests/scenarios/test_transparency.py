@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import CHAT, MESSAGE, RESPONSE, Door
-from scene import instrumented, run
-from test_doors import use, use_async_once
+from scene import instrumented, run, use
 
 from otel_llm import _recording
 from otel_llm.testing import Reply
@@ -61,10 +60,7 @@ class TestResults:
     ) -> None:
         def once() -> tuple[Any, Any]:
             server.clear()
-            if asynchronous:
-                result = run(use_async_once(door, make(door.sdk, asynchronous=True)))
-            else:
-                result = use(door, make(door.sdk))
+            result = use(door, make, asynchronous=asynchronous)
             return _value(result), _request(server)
 
         plain = once()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .._recording import Recording
 
-__all__ = ["AsyncBody", "Body", "Tie", "tied"]
+__all__ = ["AsyncBody", "Body", "Tie", "left", "tied"]
 
 _KEY = "otel_llm"
 _MAX_BODY = 1024 * 1024
@@ -57,32 +57,39 @@ def tied(response: Any) -> Recording | None:
 
 
 _DYING = frozenset({"__stream__", "iter_raw", "aiter_raw"})
-"""Generators of the SDK and of httpx that close the response when they are dropped."""
-
-
-def _being_finalised() -> bool:
-    """Whether this close comes from a dying generator, or from inside the OpenTelemetry SDK, whose locks may be held.
-
-    A generator of the application may close a stream too when the garbage collector drops it, at any allocation.
-    """
-    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who closes
-    while frame is not None:
-        if frame.f_code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith(
-            "opentelemetry.sdk"
-        ):
-            return True
-        frame = frame.f_back
-    return False
+"""Generators of the SDK and of httpx that close the response's body when they are dropped, or read to the end."""
 
 
 @_guard.guarded
 def _closed(recording: Recording) -> None:
+    """The body was closed; by whom, the callers tell.
+
+    A generator that dies takes its stream with it; of bytes, the response may live on for the application to close,
+    or else its `Tie` dies.
+    A generator of the application may close a stream too when the garbage collector drops it, at any allocation,
+    also inside the OpenTelemetry SDK, whose locks may be held.
+    """
     if recording.ended or recording.reading:
         return
-    if _being_finalised():
-        bury(recording)
-    else:
-        recording.close(sys.exception())
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who closes
+    while frame is not None:
+        if frame.f_code.co_name in _DYING:
+            if recording.parsed:
+                bury(recording)
+            return
+        if frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
+            bury(recording)
+            return
+        frame = frame.f_back
+    recording.close(sys.exception())
+
+
+@_guard.guarded
+def left(response: Any) -> None:
+    """The application has closed an SDK's response, whose body a dying generator may have closed before."""
+    recording = tied(response.http_response)
+    if recording is not None:
+        _closed(recording)
 
 
 @_guard.guarded
