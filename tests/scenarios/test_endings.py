@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import DOORS, Door, lacking
+from doors import DOORS, Door, Events, lacking, settled
 from endings import ENDINGS, WHOLE, Ending, Stage
 from opentelemetry import trace
 from scene import drive, run, use
@@ -37,6 +37,11 @@ def expected(ending: Ending, door: Door) -> dict[str, Any]:
     if not ending.unread:
         facts["gen_ai.response.model"] = door.arguments["model"]
     return facts
+
+
+def facts(span: Any) -> dict[str, Any]:
+    """What a span says of them."""
+    return {name: span.attributes[name] for name in NAMES if name in span.attributes}
 
 
 NAMES = (
@@ -82,9 +87,7 @@ class TestEveryEnding:
 
         def check() -> None:
             [span] = calls()
-            assert {name: span.attributes[name] for name in NAMES if name in span.attributes} == expected(
-                ending, door
-            )
+            assert facts(span) == expected(ending, door)
 
         async def main() -> None:
             with tracer.start_as_current_span("app") as caller:
@@ -124,6 +127,41 @@ class TestEveryEnding:
         assert point.count == 1
         assert point.attributes["otel_llm.outcome"] == ending.of(door)
         assert sum(point.value for point in telemetry.points().get("otel_llm.stream.active", ())) == 0
+
+
+class TestBytesBelowTheSDK:
+    """A program may read the HTTP response itself, whatever the SDK has made of it."""
+
+    @pytest.mark.parametrize("way", ["stream", "raw"])
+    @pytest.mark.parametrize("reads", ["lines", "bytes", "raw", "read"])
+    @pytest.mark.parametrize("api", ["chat", "messages"])
+    def test_read_to_the_end(
+        self,
+        way: str,
+        reads: str,
+        api: str,
+        asynchronous: bool,
+        telemetry: Telemetry,
+        make: Callable[..., Any],
+    ) -> None:
+        door = next(door for door in DOORS if door.name == f"{api}-{'raw-stream' if way == 'raw' else way}")
+
+        async def main() -> None:
+            client = make(door.sdk, asynchronous=asynchronous)
+            opened = await settled(door.call(client))
+            response = opened.http_response if way == "raw" else opened.response
+            if reads == "read":
+                await settled(response.aread() if asynchronous else response.read())
+            else:
+                async for _ in Events(
+                    getattr(response, ("a" if asynchronous else "") + f"iter_{reads}")(), []
+                ):
+                    pass
+            assert facts(telemetry.span()) == expected(ENDINGS[0], door)
+            if asynchronous:
+                await client.close()
+
+        run(main()) if asynchronous else drive(main())
 
 
 class TestErrors:

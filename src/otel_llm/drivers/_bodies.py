@@ -167,6 +167,12 @@ def _read(body: _Unparsed | None) -> None:
         body.end()
 
 
+def _is_parsed(recording: Recording) -> bool:
+    """Whether it is the SDK's stream that begins to read the body; the application may, even where there is one."""
+    recording.parsed = recording.reading
+    return recording.parsed
+
+
 class Body(wrapt.ObjectProxy[Any]):
     """Stands in for the byte stream of a sync response."""
 
@@ -176,7 +182,7 @@ class Body(wrapt.ObjectProxy[Any]):
         self._self_headers = headers
 
     def __iter__(self) -> Iterator[bytes]:
-        if self._self_recording.parsed:
+        if _is_parsed(self._self_recording):
             return iter(self.__wrapped__)
         return self._watch()
 
@@ -211,7 +217,7 @@ class AsyncBody(wrapt.ObjectProxy[Any]):
         self._self_headers = headers
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._self_recording.parsed:
+        if _is_parsed(self._self_recording):
             return self.__wrapped__.__aiter__()  # type: ignore[no-any-return]
         return self._watch()
 

@@ -46,7 +46,6 @@ class _Watched:
         self._inner = inner
         self._next = read
         self._recording = recording
-        recording.parsed = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
