@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import DOORS, Door, client, lacking
-from scene import Telemetry, instrumented
+from scene import Telemetry, garbage_of_this_test_alone, instrumented
 
 from otel_llm.testing import FakeProvider, Reply
 
@@ -16,11 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@pytest.fixture(autouse=True)
-def _garbage_of_this_test_alone() -> None:
-    """Let collections look at what the test makes, not at all that is loaded: that takes a third of a second each."""
-    gc.collect()
-    gc.freeze()
+__all__ = ["garbage_of_this_test_alone"]
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ class Way:
 
     name: str
     kind: str
-    """What the call gives, see `Use`: plain, raw, body | stream, raw_stream, manager, lines, bytes, parsed."""
+    """What the program does with it, see `Use`: plain, raw, body, or one of `STREAMING`."""
     method: str
     says_stream: bool = False
     """Whether with `stream=True`."""
