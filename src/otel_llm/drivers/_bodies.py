@@ -7,10 +7,12 @@ httpx and httpx2 are never imported: the stand-ins pass for what they wrap.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import zlib
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from .._recording import Recording
 
-__all__ = ["AsyncBody", "Body", "Tie", "left", "tied"]
+__all__ = ["AsyncBody", "Body", "Tie", "left", "tied", "watch_collections"]
 
 _KEY = "otel_llm"
 _MAX_BODY = 1024 * 1024
@@ -59,26 +61,40 @@ def tied(response: Any) -> Recording | None:
 _DYING = frozenset({"__stream__", "iter_raw", "aiter_raw"})
 """Generators of the SDK and of httpx that close the response's body when they are dropped, or read to the end."""
 
+_collecting: int | None = None
+"""The thread in which the garbage collector runs now."""
+
+
+def _collects(phase: str, _: object) -> None:
+    global _collecting  # noqa: PLW0603
+    _collecting = get_ident() if phase == "start" else None
+
+
+def watch_collections() -> None:
+    """Know when the garbage collector runs, from now on."""
+    if _collects not in gc.callbacks:
+        gc.callbacks.append(_collects)
+
 
 @_guard.guarded
 def _closed(recording: Recording) -> None:
-    """The body was closed; by whom, the callers tell.
+    """The body was closed; by whom decides what that means.
 
     A generator that dies takes its stream with it; of bytes, the response may live on for the application to close,
     or else its `Tie` dies.
-    A generator of the application may close a stream too when the garbage collector drops it, at any allocation,
-    also inside the OpenTelemetry SDK, whose locks may be held.
+    Code of the application may close a stream too when the garbage collector drops it: at any allocation, under any
+    lock that a listener or the OpenTelemetry SDK is about to take.
     """
     if recording.ended or recording.reading:
+        return
+    if _collecting == get_ident():
+        bury(recording)
         return
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who closes
     while frame is not None:
         if frame.f_code.co_name in _DYING:
             if recording.parsed:
                 bury(recording)
-            return
-        if frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
-            bury(recording)
             return
         frame = frame.f_back
     recording.close(sys.exception())

@@ -32,7 +32,7 @@ import wrapt
 from .. import _dispatch, _guard
 from .._recording import Recording, current, free
 from . import _calls, _headers
-from ._bodies import AsyncBody, Body, left, tie
+from ._bodies import AsyncBody, Body, left, tie, watch_collections
 from ._clients import Clients
 from ._native import NativeSpans
 from ._streams import AsyncEvents, AsyncHidingEvents, Events, HidingEvents
@@ -127,6 +127,7 @@ class StainlessDriver:
         return module is not None and self._native.found(module)
 
     def _attach(self) -> None:
+        watch_collections()
         for module in self._seams():
             name = f"{self.provider.module}.{module}"
             if not self._waiting:
