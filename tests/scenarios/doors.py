@@ -177,10 +177,16 @@ def client(sdk: str, server: Any, *, asynchronous: bool, **options: Any) -> Any:
 def lacking(door: Door) -> str | None:
     """Why the installed SDK does not have `door`; None if it does."""
     module, there = _sample(door.sdk)
+    missing = lacks(door, there)
+    return missing and f"{door.sdk} {module.__version__}: {missing}"
+
+
+def lacks(door: Door, client: Any) -> str | None:
+    """Why a client does not have `door`; None if it does."""
     for part in door.path.split("."):
-        there = getattr(there, part, None)
-        if there is None:
-            return f"{door.sdk} {module.__version__} has no {door.path}"
+        client = getattr(client, part, None)
+        if client is None:
+            return f"no {door.path}"
     return None
 
 
