@@ -1,6 +1,10 @@
-"""Run the scenarios on pairs of SDK versions: `python -m tests.matrix [--oldest] [--latest] [--family] [--all]`.
+"""Run the scenarios on other versions of the SDKs: `python -m tests.matrix [--oldest] [--latest] [--family] [--all]`.
 
-Each pair gets an environment of its own under .matrix/, with the SDKs and what the scenarios need, nothing more.
+Each set of versions gets an environment of its own under .matrix/, with what the scenarios need and nothing more.
+openai and anthropic share environments, as neither knows of the other: each of their versions is run once.
+`--oldest` and `--family` (its SDKs at the versions in `Provider.tested`) are the same tomorrow, for CI.
+`--latest`, `--all` and `--family-latest` take the newest releases: they find what those have changed.
+
 Prints a line per environment; what pytest said is beside it in .matrix/NAME.log.
 The last line is the sum, `N passed, N failed, N skipped`; the exit code is 1 when anything failed.
 """
@@ -18,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from otel_llm.providers.family import FAMILY as OTHERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -34,7 +40,6 @@ class Environment:
     name: str
     requires: tuple[str, ...]
     """Requirements; a name alone is its newest release."""
-    group: str = "scenarios"
     tests: tuple[str, ...] = ("tests/scenarios",)
 
     @property
@@ -59,11 +64,16 @@ PAIRS = (
     _pair("2.54.0", "1.17.0"),  # the last of anthropic 1, which makes spans
     LATEST,
 )
+_FAMILY_TESTS = ("tests/family", "tests/unit/test_fake_provider_family.py")
 FAMILY = Environment(
     name="family",
-    requires=(),
-    group="family",
-    tests=("tests/family", "tests/unit/test_fake_provider_family.py"),
+    requires=tuple(f"{sdk.distribution}=={sdk.tested}" for sdk in OTHERS),
+    tests=_FAMILY_TESTS,
+)
+FAMILY_LATEST = Environment(
+    name="family-latest",
+    requires=tuple(sdk.distribution for sdk in OTHERS),
+    tests=_FAMILY_TESTS,
 )
 
 
@@ -72,17 +82,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--oldest", action="store_true", help="the oldest pair of openai and anthropic")
     parser.add_argument("--latest", action="store_true", help="the newest releases of both")
-    parser.add_argument("--family", action="store_true", help="the newest releases of the other SDKs")
-    parser.add_argument("--all", action="store_true", help="everything, which is the default")
+    parser.add_argument(
+        "--family", action="store_true", help="the other SDKs, at the versions that are known"
+    )
+    parser.add_argument("--family-latest", action="store_true", help="the newest releases of the other SDKs")
+    parser.add_argument("--all", action="store_true", help="all versions, which is the default")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     asked = parser.parse_args(arguments)
-    chosen = [
-        environment
-        for environment, is_chosen in ((OLDEST, asked.oldest), (LATEST, asked.latest), (FAMILY, asked.family))
-        if is_chosen
-    ]
+    flags = (
+        (OLDEST, asked.oldest),
+        (LATEST, asked.latest),
+        (FAMILY, asked.family),
+        (FAMILY_LATEST, asked.family_latest),
+    )
+    chosen = [environment for environment, is_chosen in flags if is_chosen]
     if asked.all or not chosen:
-        chosen = [*PAIRS, FAMILY]
+        chosen = [*PAIRS, FAMILY_LATEST]
     totals = [run(environment, asked.pytest) for environment in chosen]
     passed, failed, skipped = (sum(total[index] for total in totals) for index in range(3))
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
@@ -124,10 +139,8 @@ def build(environment: Environment, told: object) -> None:
         steps.append([uv, "venv", "--quiet", "--python", sys.executable, str(HOME / environment.name)])
     unpinned = (name.partition("[")[0] for name in environment.requires if not set(name) & set("=<"))
     newest = [word for name in unpinned for word in ("--upgrade-package", name)]
-    if environment.group == "family":
-        newest = ["--upgrade"]
     install = [uv, "pip", "install", "--quiet", "--python", str(environment.python), *newest]
-    steps.append([*install, "--editable", ".", "--group", environment.group, *environment.requires])
+    steps.append([*install, "--editable", ".", "--group", "scenarios", *environment.requires])
     for step in steps:
         subprocess.run(step, cwd=ROOT, stdout=told, stderr=told, timeout=BUILD_TIMEOUT, check=True)  # type: ignore[call-overload]
 

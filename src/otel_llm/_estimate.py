@@ -212,4 +212,7 @@ class CallEstimate:
         answered = Estimate(self._model)
         for text in texts(output):
             answered.add(text)
-        return usage(self._model, self._asked, answered)
+        estimated = usage(self._model, self._asked, answered)
+        if self._endpoint.output is None:  # embeddings: no text is answered
+            return Usage(estimated.input, source=estimated.source)
+        return estimated

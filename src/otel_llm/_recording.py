@@ -313,7 +313,10 @@ class Recording:
 
     def fail(self, error: BaseException) -> None:
         """The call or a read of its stream ends with `error`."""
-        self.end(outcome_of(error), error)
+        if isinstance(error, GeneratorExit):  # a coroutine is thrown away: perhaps by the garbage collector
+            bury(self)
+        else:
+            self.end(outcome_of(error), error)
 
     def end(self, outcome: Outcome, error: BaseException | None = None, *, at: float | None = None) -> None:
         """End the call, exactly once; `at` is the `perf_counter` of an end that is noticed later."""

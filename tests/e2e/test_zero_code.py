@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from otel_llm import __version__
 from otel_llm.testing import Reply
-from support.programs import ours, telling
+from support.programs import PROGRAMS, ours, telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +213,26 @@ def test_the_prometheus_exporter(run: Runner) -> None:
     ]
     assert 'gen_ai_request_model="gpt-4o"' in count
     assert count.endswith(" 1.0")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_streams_of_every_door_open_at_the_end_of_the_program(
+    kind: str, run: Runner, sink: OtlpSink, provider: FakeProvider
+) -> None:
+    provider.reply(Reply(chunks=5, hang_after=2))
+    urls = (provider.openai_url, provider.anthropic_url)
+    tests = PROGRAMS.parents[1]
+    env = {**run.http, "PYTHONPATH": f"{tests}{os.pathsep}{tests / 'scenarios'}"}
+    plain = run("leave_all.py", *urls, kind, env=env, instrument=False)
+    done = run("leave_all.py", *urls, kind, env=env)
+
+    assert done.stdout == plain.stdout
+    if kind == "sync":
+        assert done.stderr == ""
+    else:  # the HTTP library complains of generators that the ending event loop closes, with this package or without
+        assert "otel" not in done.stderr.lower()
+    outcomes = [span.attributes["otel_llm.outcome"] for span in ours(sink)]
+    assert outcomes == ["abandoned"] * int(plain.stdout)
 
 
 def test_an_open_stream_at_the_end_of_the_program(run: Runner, sink: OtlpSink) -> None:

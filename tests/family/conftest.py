@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scene import instrumented
+from scene import garbage_of_this_test_alone, instrumented
 from sdks import FAMILY, Family
 
 from otel_llm.testing import FakeProvider, Reply
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scene import Telemetry
+
+
+__all__ = ["garbage_of_this_test_alone"]
 
 
 def _is_installed(module: str) -> bool:

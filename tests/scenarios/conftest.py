@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import DOORS, Door, client, lacking
-from scene import Telemetry, instrumented
+from scene import Telemetry, garbage_of_this_test_alone, instrumented
 
 from otel_llm.testing import FakeProvider, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+__all__ = ["garbage_of_this_test_alone"]
 
 
 @pytest.fixture(scope="session")
@@ -53,25 +56,15 @@ def asynchronous(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def _doors(wanted: Callable[[Door], bool]) -> list[Any]:
-    return [
-        pytest.param(
-            door,
-            id=door.name,
-            marks=[pytest.mark.skip(reason=reason)] if (reason := lacking(door)) else [],
-        )
-        for door in DOORS
-        if wanted(door)
-    ]
+def _param(door: Door) -> Any:
+    reason = lacking(door)
+    return pytest.param(door, id=door.name, marks=[pytest.mark.skip(reason=reason)] if reason else [])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "door" in metafunc.fixturenames:
-        metafunc.parametrize("door", _doors(lambda door: True))
-    if "streaming_door" in metafunc.fixturenames:
-        metafunc.parametrize("streaming_door", _doors(lambda door: door.streams))
-    if "parsed_door" in metafunc.fixturenames:
-        metafunc.parametrize("parsed_door", _doors(lambda door: door.kind in ("stream", "manager")))
+    named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[0]}
+    if "door" in metafunc.fixturenames and "door" not in named:
+        metafunc.parametrize("door", [_param(door) for door in DOORS])
 
 
 @pytest.fixture

@@ -9,22 +9,23 @@ Run twice, without and with instrumentation, the two must be equal.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import re
-import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from doors import CHAT, DOORS, MESSAGE, RESPONSE, Door, async_events, events, lacking
+from doors import CHAT, DOORS, MESSAGE, RESPONSE, Door, Use, lacking, settled
 from hypothesis import strategies as st
+from scene import drive
 
 from otel_llm.testing import FakeProvider, Reply, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from opentelemetry import trace
 
@@ -228,6 +229,7 @@ _HELD_ASYNC = (
     "exhaust",
     "break",
     "close",
+    "close-twice",
     "read-after-close",
     "drop",
     "raise",
@@ -235,18 +237,6 @@ _HELD_ASYNC = (
     "cancel-read",
     "final",
 )
-
-
-def _odd_door(sdk: str, path: str, name: str, body: dict[str, Any], kind: str) -> Door:
-    """A door whose parameters are odd."""
-
-    def call(client: Any) -> Any:
-        owner = client
-        for part in path.split("."):
-            owner = getattr(owner, part)
-        return owner(**body)
-
-    return Door(name=name, sdk=sdk, needs=path, kind=kind, call=call)
 
 
 @st.composite
@@ -286,7 +276,8 @@ def _odd_doors(draw: st.DrawFn) -> Door:
     streaming = draw(st.booleans())
     if streaming:
         body["stream"] = True
-    return _odd_door(sdk, path, f"odd-{path}({body})", body, "stream" if streaming else "plain")
+    kind = "stream" if streaming else "plain"
+    return Door(name=f"odd-{path}({body})", sdk=sdk, path=path, kind=kind, arguments=body)
 
 
 _DOORS = [door for door in DOORS if lacking(door) is None]
@@ -487,12 +478,13 @@ class Bench:
     ) -> None:
         try:
             with tracer.start_as_current_span(f"step-{number}"):
-                if step.how == "thread" and not step.door.streams:
-                    _in_thread(lambda: _called(step.door, self._own(number, step), seen))
-                elif step.door.streams:
-                    _stream(step, self._own(number, step), seen, later)
+                client = self._own(number, step)
+                if step.door.streams:
+                    drive(_stream(step, client, seen, later=later))
+                elif step.how == "thread":
+                    _in_thread(_called(step.door, client, seen))
                 else:
-                    _called(step.door, self._own(number, step), seen)
+                    drive(_called(step.door, client, seen))
         except Exception as error:
             seen.error = _told(error)
 
@@ -501,8 +493,12 @@ class Bench:
     async def _async(self, number: int, step: Step, seen: Seen, tracer: trace.Tracer) -> None:
         with tracer.start_as_current_span(f"step-{number}"):
             reading = asyncio.Event()
-            work = _async_stream if step.door.streams else _async_called
-            task = asyncio.create_task(work(step, self._own(number, step), seen, reading))
+            client = self._own(number, step)
+            if step.door.streams:
+                work = _stream(step, client, seen, reading=reading)
+            else:
+                work = _called(step.door, client, seen)
+            task = asyncio.create_task(work)
             if step.how in ("cancel", "cancel-read"):
                 seen.timed = True
                 await self._cancel(number, step, task, reading)
@@ -526,159 +522,91 @@ class Bench:
         task.cancel()
 
 
-def _in_thread(work: Callable[[], None]) -> None:
+def _in_thread(work: Coroutine[Any, Any, None]) -> None:
     """Run in a thread that inherits the context; its exception is raised here."""
-    import contextvars
-
-    failed: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            work()
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(target,))
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed.pop()
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(context.run, drive, work).result()
 
 
-def _called(door: Door, client: Any, seen: Seen) -> None:
+async def _called(door: Door, client: Any, seen: Seen) -> None:
     """A call that gives its whole result."""
+    use = Use(door, client)
     if door.kind == "body":
-        with door.call(client) as opened:
-            seen.values.append(value(opened.parse()))
+        async with use:
+            seen.values.append(value(await settled(use.stream.parse())))
         return
-    result = door.call(client)
+    result = (await use.open()).opened
     seen.values.append(value(result))
     if door.kind == "raw":
-        seen.values.append(value(result.parse()))
+        seen.values.append(value(await settled(result.parse())))
 
 
-def _stream(step: Step, client: Any, seen: Seen, later: list[Callable[[], None]]) -> None:
-    door = step.door
-    opened = door.call(client)
-    if door.kind == "raw_stream":
-        opened = opened.parse()
-    if not hasattr(opened, "__enter__"):  # an odd answer is not a stream
-        seen.values.append(value(opened))
+async def _stream(
+    step: Step,
+    client: Any,
+    seen: Seen,
+    *,
+    reading: asyncio.Event | None = None,
+    later: list[Callable[[], None]] | None = None,
+) -> None:
+    """A call that gives a stream; `reading` is set before the first read, `later` takes what is held on to."""
+    use = await Use(step.door, client).open()
+    if not hasattr(use.opened, "__enter__") and not hasattr(use.opened, "__aenter__"):
+        seen.values.append(value(use.opened))  # an odd answer is not a stream
         return
-    seen.values.append(type(opened).__name__)
+    seen.values.append(type(use.opened).__name__)
     if step.how in ("drop", "hold"):
-        stream = opened.__enter__()
-        iterator = events(door, stream)
-        _read(iterator, step.after, seen)
-        if step.how == "hold":
-            later.append(lambda: _rest(iterator, opened, seen))
+        events = aiter(await use.enter())
+        await _read(events, step.after, seen)
+        if step.how == "hold" and later is not None:
+            later.append(lambda: drive(_rest(events, use, seen)))
         return
-    with opened as stream:
-        iterator = events(door, stream)
+    async with use:
+        events = aiter(use)
+        if reading is not None:
+            reading.set()
         if step.how == "thread":
-            _in_thread(lambda: _read(iterator, None, seen))
+            _in_thread(_read(events, None, seen))
             return
-        _read(iterator, None if step.how in ("exhaust", "final") else step.after, seen)
-        if step.how == "raise":
-            raise Boom
-        if step.how in ("close", "close-twice", "read-after-close"):
-            for _ in range(2 if step.how == "close-twice" else 1):
-                stream.close()
+        whole = step.how in ("exhaust", "final", "cancel", "cancel-read")
+        await _read(events, None if whole else step.after, seen)
+        await _let_go(step, use, seen)
         if step.how == "read-after-close":
-            _read(iterator, 1, seen)
-        if step.how == "final":
-            seen.values.extend(value(getattr(stream, name)()) for name in _finals(stream))
+            await _read(events, 1, seen)
 
 
-def _finals(stream: Any) -> Iterator[str]:
-    names = (
-        "get_final_completion",
-        "get_final_response",
-        "get_final_message",
-        "get_final_text",
-        "until_done",
-    )
-    return (name for name in names if callable(getattr(type(stream), name, None)))
+async def _let_go(step: Step, use: Use, seen: Seen) -> None:
+    if step.how == "raise":
+        raise Boom
+    if step.how in ("close", "close-twice", "read-after-close"):
+        for _ in range(2 if step.how == "close-twice" else 1):
+            await use.close()
+    if step.how == "final":
+        for name in _FINALS:
+            if callable(getattr(type(use.stream), name, None)):
+                seen.values.append(value(await settled(getattr(use.stream, name)())))
 
 
-def _read(iterator: Iterator[Any], count: int | None, seen: Seen) -> None:
+_FINALS = ("get_final_completion", "get_final_response", "get_final_message", "get_final_text", "until_done")
+
+
+async def _read(events: AsyncIterator[Any], count: int | None, seen: Seen) -> None:
     """Read `count` events, or all."""
     number = 0
     while count is None or number < count:
         try:
-            event = next(iterator)
-        except StopIteration:
-            seen.values.append("end")
-            return
-        seen.values.append(value(event))
-        number += 1
-
-
-def _rest(iterator: Iterator[Any], opened: Any, seen: Seen) -> None:
-    try:
-        _read(iterator, None, seen)
-        opened.__exit__(None, None, None)
-    except Exception as error:
-        seen.error = _told(error)
-
-
-async def _async_called(step: Step, client: Any, seen: Seen, reading: asyncio.Event) -> None:
-    door = step.door
-    if door.kind == "body":
-        async with door.call(client) as opened:
-            seen.values.append(value(await opened.parse()))
-        return
-    result = await door.call(client)
-    seen.values.append(value(result))
-    if door.kind == "raw":
-        parsed = result.parse()
-        seen.values.append(value(await parsed if asyncio.iscoroutine(parsed) else parsed))
-
-
-async def _async_opened(door: Door, client: Any) -> Any:
-    if door.kind in ("manager", "lines", "bytes"):
-        return door.call(client)
-    opened = await door.call(client)
-    if door.kind == "raw_stream":
-        opened = opened.parse()
-        opened = await opened if asyncio.iscoroutine(opened) else opened
-    return opened
-
-
-async def _async_stream(step: Step, client: Any, seen: Seen, reading: asyncio.Event) -> None:
-    door = step.door
-    opened = await _async_opened(door, client)
-    if not hasattr(opened, "__aenter__"):
-        seen.values.append(value(opened))
-        return
-    seen.values.append(type(opened).__name__)
-    if step.how == "drop":
-        stream = await opened.__aenter__()
-        await _async_read(async_events(door, stream), step.after, seen)
-        return
-    async with opened as stream:
-        iterator = async_events(door, stream)
-        reading.set()
-        whole = step.how in ("exhaust", "final", "cancel", "cancel-read")
-        await _async_read(iterator, None if whole else step.after, seen)
-        if step.how == "raise":
-            raise Boom
-        if step.how in ("close", "read-after-close"):
-            await stream.close() if hasattr(stream, "close") else None
-        if step.how == "read-after-close":
-            await _async_read(iterator, 1, seen)
-        if step.how == "final":
-            for name in _finals(stream):
-                seen.values.append(value(await getattr(stream, name)()))
-
-
-async def _async_read(iterator: Any, count: int | None, seen: Seen) -> None:
-    number = 0
-    while count is None or number < count:
-        try:
-            event = await anext(iterator)
+            event = await anext(events)
         except StopAsyncIteration:
             seen.values.append("end")
             return
         seen.values.append(value(event))
         number += 1
+
+
+async def _rest(events: AsyncIterator[Any], use: Use, seen: Seen) -> None:
+    try:
+        await _read(events, None, seen)
+        await use.leave(None, None, None)
+    except Exception as error:
+        seen.error = _told(error)

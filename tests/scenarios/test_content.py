@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import CHAT, Door
+from doors import CHAT, Door, Use
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from scene import instrumented, run
-from test_doors import use, use_async_once
+from scene import drive, instrumented, use
 
 import otel_llm
 from otel_llm import _guard, hooks, redactors
@@ -91,10 +90,7 @@ class TestEveryDoor:
             )
         )
         with instrumented(capture_content="span_and_event") as telemetry:
-            if asynchronous:
-                run(use_async_once(door, make(door.sdk, asynchronous=True)))
-            else:
-                use(door, make(door.sdk))
+            use(door, make, asynchronous=asynchronous)
             span = telemetry.span()
             content = on_span(span)
             assert content["input"] == ASKED
@@ -347,7 +343,7 @@ class TestNothingForNothing:
         client = make(door.sdk)
         with instrumented() as telemetry:
             with _profiled() as ran:
-                use(door, client)
+                drive(Use(door, client).result())
             assert telemetry.span()
         assert ran == set()
 
@@ -358,7 +354,7 @@ class TestNothingForNothing:
         with capture(sampler=ALWAYS_OFF) as telemetry:
             telemetry.instrument(capture_content="span_and_event")
             with _profiled() as ran:
-                use(door, client)
+                drive(Use(door, client).result())
             assert telemetry.spans() == []
             assert telemetry.logs() == []
             assert telemetry.points()["gen_ai.client.operation.duration"]

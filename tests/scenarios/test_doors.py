@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import anthropic
+import openai
 import pytest
-from doors import CHAT, MESSAGE, RESPONSE, Door, async_events, events
-from scene import instrumented, run
+from doors import CHAT, DOORS, MESSAGE, RESPONSE, TLS, Door, Use, lacking, settled
+from opentelemetry import trace
+from scene import drive, instrumented, run, use
 
 from otel_llm.testing import Reply, ToolCall
 
@@ -23,48 +29,11 @@ FACTS = {
 }
 
 
-def use(door: Door, client: Any) -> Any:
-    """Go through the door and read everything."""
-    if door.kind in ("plain", "raw"):
-        return door.call(client)
-    if door.kind in ("stream", "raw_stream"):
-        stream = door.call(client)
-        stream = stream.parse() if door.kind == "raw_stream" else stream
-        return list(events(door, stream))
-    with door.call(client) as opened:
-        return opened.parse() if door.kind == "body" else list(events(door, opened))
-
-
-async def use_async(door: Door, client: Any) -> Any:
-    """As `use`, with an async client."""
-    if door.kind in ("plain", "raw"):
-        return await door.call(client)
-    if door.kind in ("stream", "raw_stream"):
-        stream = await door.call(client)
-        if door.kind == "raw_stream":
-            parsed = stream.parse()
-            stream = await parsed if asyncio.iscoroutine(parsed) else parsed
-        return [event async for event in async_events(door, stream)]
-    async with door.call(client) as opened:
-        if door.kind == "body":
-            return await opened.parse()
-        return [event async for event in async_events(door, opened)]
-
-
-async def use_async_once(door: Door, client: Any) -> Any:
-    """As `use_async`, and close the client."""
-    async with client:
-        return await use_async(door, client)
-
-
 class TestEveryDoor:
     def test_one_span_with_the_facts(
         self, door: Door, asynchronous: bool, telemetry: Telemetry, make: Callable[..., Any]
     ) -> None:
-        if asynchronous:
-            run(use_async_once(door, make(door.sdk, asynchronous=True)))
-        else:
-            use(door, make(door.sdk))
+        use(door, make, asynchronous=asynchronous)
         span = telemetry.span()
         assert span.name.startswith(f"{door.operation} ")
         facts = dict(span.attributes or {})
@@ -77,103 +46,168 @@ class TestEveryDoor:
         assert facts.get("gen_ai.request.stream", False) is door.streams
         assert ("gen_ai.response.time_to_first_chunk" in facts) is door.streams
 
-    def test_the_span_of_the_caller_is_current_after_it(
-        self, door: Door, telemetry: Telemetry, make: Callable[..., Any]
+    def test_the_span_of_the_caller_is_current_within_it_and_after_it(
+        self, door: Door, asynchronous: bool, telemetry: Telemetry, make: Callable[..., Any]
     ) -> None:
         tracer = telemetry.tracer_provider.get_tracer("app")
-        with tracer.start_as_current_span("caller") as caller:
-            use(door, make(door.sdk))
-            from opentelemetry import trace
+        currents: list[trace.Span] = []
 
-            assert trace.get_current_span() is caller
-        llm = next(span for span in telemetry.spans() if span.name != "caller")
-        assert llm.parent is not None
-        assert llm.parent.span_id == caller.get_span_context().span_id
+        class Watching(list[Any]):
+            def append(self, event: Any) -> None:
+                currents.append(trace.get_current_span())
 
+        async def main() -> None:
+            client = make(door.sdk, asynchronous=asynchronous)
+            with tracer.start_as_current_span("caller") as caller:
+                await Use(door, client, Watching()).result()
+                currents.append(trace.get_current_span())
+                assert set(currents) == {caller}
+            if asynchronous:
+                await client.close()
 
-class TestBeforeInstrument:
-    def test_clients_bound_methods_and_raw_objects_made_before_are_seen(
-        self, make: Callable[..., Any]
+        run(main()) if asynchronous else drive(main())
+        caller, llm = telemetry.spans()
+        assert llm.parent.span_id == caller.context.span_id
+        assert (len(currents) > 2) is door.streams
+
+    def test_a_method_that_was_taken_before_instrumentation_is_seen(
+        self, door: Door, asynchronous: bool, make: Callable[..., Any]
     ) -> None:
-        client = make("openai")
-        create = client.chat.completions.create
-        raw = client.chat.completions.with_raw_response
-        claude = make("anthropic").messages.create
+        client = make(door.sdk, asynchronous=asynchronous)
+        method = door.method(client)
+        taken = replace(door, path="__call__", prepare=lambda _: method)
         with instrumented() as telemetry:
-            create(**CHAT)
-            raw.create(**CHAT).parse()
-            claude(**MESSAGE)
-            assert [span.name for span in telemetry.spans()] == [
-                "chat gpt-4o",
-                "chat gpt-4o",
-                "chat claude-test-1",
-            ]
+            use(taken, lambda *_, **__: client, asynchronous=asynchronous)
+            assert telemetry.outcome() == "completed"
 
-
-class TestSubclasses:
-    def test_subclassed_client_and_resource(self, telemetry: Telemetry, server: Any) -> None:
-        import openai
-        from openai.resources.chat.completions import Completions
-
-        class Mine(openai.OpenAI):
-            pass
-
-        class MyCompletions(Completions):
-            def create(self, **kwargs: Any) -> Any:
-                return super().create(**kwargs)
-
-        with Mine(api_key="none", base_url=server.openai_url) as client:
-            MyCompletions(client).create(**CHAT)
-        assert telemetry.span().name == "chat gpt-4o"
+    def test_a_client_and_a_resource_of_the_applications_own(
+        self, door: Door, asynchronous: bool, make: Callable[..., Any], telemetry: Telemetry, server: Any
+    ) -> None:
+        """Subclasses, whose methods call those of the SDK."""
+        plain = make(door.sdk, asynchronous=asynchronous)
+        calls: list[str] = []
+        client = _subclass(type(plain), "request", calls)(
+            api_key="none", base_url=str(plain.base_url), http_client=plain._client, max_retries=0
+        )
+        parts = re.fullmatch(r"(.+?)\.((?:with_\w+\.)?(\w+))", door.path)
+        if parts is not None:
+            owner, rest, method = parts.groups()
+            resource = _subclass(type(attrgetter(owner)(client)), method, calls)(client)
+            door = replace(door, path=rest, prepare=lambda _: resource)
+        use(door, lambda *_, **__: client, asynchronous=asynchronous)
+        assert calls[-1:] == ["request"]
+        assert telemetry.outcome() == "completed"
 
 
 class TestModuleLevel:
     def test_openai_as_a_module(
         self, telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import openai
-
         monkeypatch.setattr(openai, "_client", None)  # made by the first call of the process
         monkeypatch.setattr(openai, "api_key", "none")
         monkeypatch.setattr(openai, "base_url", server.openai_url + "/")
-        openai.chat.completions.create(**CHAT)
-        assert telemetry.span().attributes["server.address"] == "127.0.0.1"
+        monkeypatch.setattr(openai, "http_client", openai.DefaultHttpxClient(verify=TLS))
+        doors = [door for door in DOORS if door.sdk == "openai" and not lacking(door)]
+        with openai.http_client:
+            for door in doors:
+                if hasattr(openai, door.path.partition(".")[0]) and "options" not in door.name:
+                    telemetry.clear()
+                    use(door, lambda *_, **__: openai)
+                    assert telemetry.outcome() == "completed"
+                    assert telemetry.span().attributes["server.address"] == "127.0.0.1"
+        assert len(server.requests) >= 10
+
+
+def _subclass(cls: type, name: str, calls: list[str]) -> Any:
+    """A subclass of `cls` whose method `name` is its own, and calls the SDK's."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return getattr(cls, name)(self, *args, **kwargs)
+
+    return type(f"My{cls.__name__}", (cls,), {name: method})
 
 
 class TestNoInference:
-    def test_other_calls_make_no_span(self, telemetry: Telemetry, make: Callable[..., Any]) -> None:
-        make("openai").models.list()
-        body = {"model": "claude-test-1", "messages": MESSAGE["messages"]}
-        make("anthropic").post("/v1/messages/count_tokens", cast_to=object, body=body)
+    def test_other_calls_make_no_span(
+        self, asynchronous: bool, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
+        async def main() -> None:
+            gpt, claude = (make(sdk, asynchronous=asynchronous) for sdk in ("openai", "anthropic"))
+            body = {"model": "claude-test-1", "messages": MESSAGE["messages"]}
+            await settled(claude.post("/v1/messages/count_tokens", cast_to=object, body=body))
+            await settled(gpt.models.list())
+            await settled(gpt.models.retrieve("gpt-4o"))
+            if hasattr(claude.messages, "count_tokens"):
+                await settled(claude.messages.count_tokens(**body))
+            if hasattr(gpt, "responses"):
+                await settled(gpt.responses.cancel("resp_123"))
+            if asynchronous:
+                await gpt.close()
+                await claude.close()
+
+        run(main()) if asynchronous else drive(main())
+        assert len(server.requests) >= 3
         assert telemetry.spans() == []
         assert telemetry.points() == {}
 
 
 class TestFetch:
+    """Responses that were made before, perhaps in the background: their tokens were counted when they were made."""
+
+    @pytest.mark.parametrize("way", ["plain", "stream", "helper"])
     def test_fetching_a_response_names_it_and_counts_no_tokens(
-        self, telemetry: Telemetry, make: Callable[..., Any]
+        self, way: str, asynchronous: bool, telemetry: Telemetry, make: Callable[..., Any]
     ) -> None:
-        client = make("openai")
-        if not hasattr(client, "responses"):
-            pytest.skip("this openai has no Responses")
-        client.responses.retrieve("resp_123")
-        list(client.responses.retrieve("resp_123", stream=True))
-        for span in telemetry.spans():
-            assert span.name == "fetch_response"
-            assert span.attributes["gen_ai.response.id"] == "resp_123"
-            assert "gen_ai.usage.input_tokens" not in span.attributes
-        assert len(telemetry.spans()) == 2
+        door = Door(
+            name=way,
+            sdk="openai",
+            path="responses.stream" if way == "helper" else "responses.retrieve",
+            kind={"helper": "manager"}.get(way, way),
+            arguments={"response_id": "resp_123", **({"stream": True} if way == "stream" else {})},
+        )
+        if reason := lacking(door):
+            pytest.skip(reason)
+        try:
+            use(door, make, asynchronous=asynchronous)
+        except TypeError as error:
+            pytest.skip(f"this openai cannot: {error}")
+        span = telemetry.span()
+        assert span.name == "fetch_response"
+        assert span.attributes["gen_ai.response.id"] == "resp_123"
+        assert span.attributes["otel_llm.outcome"] == "completed"
+        assert "gen_ai.usage.input_tokens" not in span.attributes
         assert "gen_ai.client.token.usage" not in telemetry.points()
+
+    def test_a_response_that_is_made_in_the_background(
+        self, asynchronous: bool, telemetry: Telemetry, make: Callable[..., Any]
+    ) -> None:
+        door = Door(
+            name="background",
+            sdk="openai",
+            path="responses.create",
+            kind="plain",
+            arguments={**RESPONSE, "background": True},
+        )
+        if reason := lacking(door):
+            pytest.skip(reason)
+        assert use(door, make, asynchronous=asynchronous).status == "queued"
+        span = telemetry.span()
+        assert span.name == "chat gpt-4o"
+        assert span.attributes["otel_llm.outcome"] == "completed"
+        assert "gen_ai.response.finish_reasons" not in span.attributes
+        assert "gen_ai.usage.input_tokens" not in span.attributes
 
 
 class TestToolRunner:
-    def test_each_turn_is_a_span(self, telemetry: Telemetry, make: Callable[..., Any], server: Any) -> None:
-        anthropic = pytest.importorskip("anthropic")
+    @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+    def test_each_turn_is_a_span(
+        self, streamed: bool, asynchronous: bool, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
         if not hasattr(anthropic, "beta_tool"):
-            pytest.skip("this anthropic has no tool runner")
+            pytest.skip(f"anthropic {anthropic.__version__} has no tool runner")
 
-        @anthropic.beta_tool
-        def weather(city: str) -> str:
+        async def weather(city: str) -> str:
             """Tell the weather.
 
             Args:
@@ -181,14 +215,32 @@ class TestToolRunner:
             """
             return f"rain in {city}"
 
-        server.script(Reply(tool_calls=[ToolCall("weather", {"city": "Paris"})]), Reply(text="It rains."))
-        runner = make("anthropic").beta.messages.tool_runner(**MESSAGE, tools=[weather])
-        runner.until_done()
+        def weather_now(city: str) -> str:
+            """Tell the weather.
+
+            Args:
+                city: where
+            """
+            return f"rain in {city}"
+
+        tool = anthropic.beta_async_tool(weather) if asynchronous else anthropic.beta_tool(weather_now)
+        asked = ToolCall("weather" if asynchronous else "weather_now", {"city": "Paris"})
+        server.script(Reply(tool_calls=[asked]), Reply(text="It rains."))
+
+        async def main() -> None:
+            client = make("anthropic", asynchronous=asynchronous)
+            runner = client.beta.messages.tool_runner(**MESSAGE, tools=[tool], stream=streamed)
+            await settled(runner.until_done())
+            if asynchronous:
+                await client.close()
+
+        run(main()) if asynchronous else drive(main())
         chats = [span for span in telemetry.spans() if span.name.startswith("chat ")]
         assert [span.attributes["gen_ai.response.finish_reasons"] for span in chats] == [
             ("tool_call",),
             ("stop",),
         ]
+        assert [span.attributes["otel_llm.outcome"] for span in chats] == ["completed"] * 2
 
 
 class TestParameters:

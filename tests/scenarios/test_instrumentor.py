@@ -36,6 +36,8 @@ SEAMS = (
     ("_base_client", "BaseClient", "_calculate_retry_timeout"),
     ("_streaming", "Stream", "__stream__"),
     ("_streaming", "AsyncStream", "__stream__"),
+    ("_response", "APIResponse", "close"),
+    ("_response", "AsyncAPIResponse", "close"),
 )
 
 

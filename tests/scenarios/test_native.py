@@ -121,6 +121,13 @@ class TestPropagation:
         _client(in_mode, make, propagation=False).messages.create(**MESSAGE)
         assert _traceparent(server) == [None]
 
+    def test_a_request_that_no_method_of_the_sdk_made_carries_none(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
+        _client(in_mode, make).post("/v1/messages", cast_to=object, body=MESSAGE)
+        assert _traceparent(server) == [None]
+        assert [span.name for span in in_mode.spans()] == ["chat claude-test-1"]
+
     def test_openai_sends_none_unless_the_host_is_allowed(
         self, server: Any, make: Callable[..., Any]
     ) -> None:

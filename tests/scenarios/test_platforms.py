@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import CHAT, MESSAGE, RESPONSE, TLS, USAGE
-from scene import run
+from doors import CHAT, DOORS, MESSAGE, RESPONSE, TLS, USAGE, WAYS, lacking, lacks
+from scene import run, use
 
 from otel_llm.testing import Reply
 
@@ -28,6 +28,10 @@ def _is_installed(module: str) -> bool:
     with suppress(ModuleNotFoundError):
         return importlib.util.find_spec(module) is not None
     return False
+
+
+def _has_provider(name: str) -> bool:
+    return _is_installed("openai.providers") and hasattr(importlib.import_module("openai.providers"), name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,13 @@ class Platform:
         return self.cls.partition(".")[0]
 
     @property
+    def api(self) -> str:
+        """The name of the doors that its call goes through."""
+        if self.sdk == "anthropic":
+            return "messages"
+        return "responses" if self.call is _responses else "chat"
+
+    @property
     def model(self) -> str:
         return str((MESSAGE if self.sdk == "anthropic" else CHAT)["model"])
 
@@ -69,8 +80,8 @@ class Platform:
         module = importlib.import_module(self.sdk)
         if getattr(module, self.cls.rpartition(".")[2], None) is None:
             return f"{self.sdk} {module.__version__} has no {self.cls}"
-        if self.name.startswith("provider") and not _is_installed("openai.providers"):
-            return f"{self.sdk} {module.__version__} has no providers"
+        if self.name.startswith("provider-") and not _has_provider(self.name.removeprefix("provider-")):
+            return f"{self.sdk} {module.__version__} has no {self.name}"
         if self.needs is not None and not _is_installed(self.needs):
             return f"{self.needs} is not installed"
         return None
@@ -288,6 +299,25 @@ class TestWhoAnswered:
         assert server.requests[0].path.endswith(path)
         names = telemetry.span().attributes
         assert any(name.startswith("openai.") for name in names) is platform.openai
+
+
+_WAYS = [(way.name, way.kind) for way in WAYS.values() if way.kind not in ("lines", "bytes")]
+
+
+class TestEveryWay:
+    @pytest.mark.parametrize("way", [name for name, kind in _WAYS])
+    def test_one_span_with_the_facts(
+        self, way: str, asynchronous: bool, platform: Platform, server: FakeProvider, telemetry: Telemetry
+    ) -> None:
+        door = next(door for door in DOORS if door.name == f"{platform.api}-{way}".rstrip("-"))
+        client = platform.client(server, asynchronous=asynchronous)
+        if reason := lacking(door) or lacks(door, client):
+            pytest.skip(reason)
+        server.reply(Reply(model="returned-2026-01-01"))
+        use(door, lambda *_, **__: client, asynchronous=asynchronous)
+        if not asynchronous:
+            client.close()
+        assert facts(telemetry) == expected(platform, server)
 
 
 class TestEndings:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import DOORS
-from test_doors import use
+from scene import use
 
 inline_snapshot = pytest.importorskip("inline_snapshot", reason="the matrix of SDK versions does without it")
 snapshot = inline_snapshot.snapshot
@@ -30,7 +30,7 @@ VARYING = (
 
 def _span(name: str, telemetry: Telemetry, make: Callable[..., Any]) -> dict[str, Any]:
     door = BY_NAME[name]
-    use(door, make(door.sdk))
+    use(door, make)
     [span] = telemetry.span_snapshot()
     span["attributes"] = {
         key: value for key, value in span["attributes"].items() if not any(part in key for part in VARYING)

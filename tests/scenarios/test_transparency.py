@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from doors import CHAT, MESSAGE, RESPONSE, Door
-from scene import instrumented, run
-from test_doors import use, use_async_once
+from scene import instrumented, run, use
 
-from otel_llm import _recording
+from otel_llm import _recording, hooks
 from otel_llm.testing import Reply
 from otel_llm.testing._capture import capture
 
@@ -61,10 +60,7 @@ class TestResults:
     ) -> None:
         def once() -> tuple[Any, Any]:
             server.clear()
-            if asynchronous:
-                result = run(use_async_once(door, make(door.sdk, asynchronous=True)))
-            else:
-                result = use(door, make(door.sdk))
+            result = use(door, make, asynchronous=asynchronous)
             return _value(result), _request(server)
 
         plain = once()
@@ -260,6 +256,29 @@ class TestLeaks:
         assert gone() is None
 
 
+class _Closing:
+    """Closes its stream when it dies."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Any:
+        return iter(self.stream)
+
+    def __del__(self) -> None:
+        self.stream.close()
+
+
+def _generator_over(stream: Any) -> Any:
+    with stream:
+        yield from stream
+
+
+async def _read_all(stream: Any) -> None:
+    async for _ in stream:
+        pass
+
+
 class TestFinalisers:
     def test_streams_dropped_in_cycles_while_metrics_record_in_threads(
         self, telemetry: Telemetry, make: Callable[..., Any], server: Any
@@ -303,6 +322,61 @@ class TestFinalisers:
         _recording.drain()
         outcomes = [span.attributes["otel_llm.outcome"] for span in telemetry.spans()]
         assert outcomes == ["abandoned"] * 90
+
+    @pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    )  # httpcore's, of coroutines
+    @pytest.mark.parametrize("how", ["generator", "finaliser", "call", "read"])
+    def test_the_garbage_collector_ends_a_call_while_a_lock_is_held(
+        self, how: str, telemetry: Telemetry, make: Callable[..., Any], server: Any
+    ) -> None:
+        """In a collection, which may come at any allocation, under a lock that a hook takes."""
+        server.reply(Reply(chunks=3, hang_after=1))
+        lock = threading.Lock()
+        outcomes: list[str] = []
+
+        def on_end(event: Any, measurements: Any, metadata: Any, config: Any) -> None:
+            with lock:
+                outcomes.append(metadata.outcome)
+
+        async def awaiting() -> None:
+            client = make("openai", asynchronous=True)
+            if how == "call":
+                waiting = client.chat.completions.create(**CHAT)
+            else:
+                waiting = _read_all(await client.chat.completions.create(**CHAT, stream=True))
+            waiting.send(None)
+            cycle = [waiting]
+            cycle.append(cycle)
+            del waiting, cycle
+            with lock:
+                gc.collect()
+            await client.close()
+
+        def program() -> None:
+            if how in ("call", "read"):
+                asyncio.run(awaiting())
+                return
+            stream = make("openai").chat.completions.create(**CHAT, stream=True)
+            reading = _generator_over(stream) if how == "generator" else _Closing(stream)
+            next(iter(reading))
+            cycle = [reading]
+            cycle.append(cycle)
+            del stream, reading, cycle
+            with lock:
+                gc.collect()
+
+        hooks.attach("mine", ["llm.chat.stop", "llm.chat.exception"], on_end)
+        try:
+            thread = threading.Thread(target=program, daemon=True)
+            thread.start()
+            thread.join(30)
+            assert not thread.is_alive()
+            gc.collect()
+            telemetry.points()
+        finally:
+            hooks.detach("mine")
+        assert outcomes == ["abandoned"]
 
     def test_it_ends_with_the_time_it_died(self, telemetry: Telemetry, make: Callable[..., Any]) -> None:
         import time

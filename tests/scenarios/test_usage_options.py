@@ -196,6 +196,12 @@ class TestInject:
 
 
 class TestEstimate:
+    def test_an_embedding_has_no_output(self, make: Callable[..., Any], server: Any) -> None:
+        server.reply(Reply(usage=False))
+        with instrumented(estimate_usage=True) as telemetry:
+            make("openai").embeddings.create(model="m", input="four byte", encoding_format="float")
+            assert _usage(telemetry.span()) == (7, None)  # the text, and what a message has around it
+
     def test_marked_and_on_no_counter(self, make: Callable[..., Any], server: Any) -> None:
         server.reply(Reply(chunks=["four", "byte", "word"]))
         with instrumented(estimate_usage=True) as telemetry:

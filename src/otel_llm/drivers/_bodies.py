@@ -7,10 +7,12 @@ httpx and httpx2 are never imported: the stand-ins pass for what they wrap.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import zlib
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from .._recording import Recording
 
-__all__ = ["AsyncBody", "Body", "Tie", "tied"]
+__all__ = ["AsyncBody", "Body", "Tie", "left", "tied", "watch_collections"]
 
 _KEY = "otel_llm"
 _MAX_BODY = 1024 * 1024
@@ -63,38 +65,62 @@ def tied(response: Any) -> Recording | None:
 
 
 _DYING = frozenset({"__stream__", "iter_raw", "aiter_raw"})
-"""Generators of the SDK and of httpx that close the response when they are dropped."""
+"""Generators of the SDK and of httpx that close the response's body when they are dropped, or read to the end."""
+
+_collecting: int | None = None
+"""The thread in which the garbage collector runs now."""
 
 
-def _closer(recording: Recording) -> str:
-    """Who closes the response, by the frames of this close.
+def _collects(phase: str, _: object) -> None:
+    global _collecting  # noqa: PLW0603
+    _collecting = get_ident() if phase == "start" else None
 
-    reading      the SDK, while we read its stream: how the read ends is what counts
-    finaliser    a dying generator, or somebody inside the OpenTelemetry SDK, whose locks may be held: a generator of
-                 the application may close a stream too when the garbage collector drops it, at any allocation
+
+def watch_collections() -> None:
+    """Know when the garbage collector runs, from now on."""
+    if _collects not in gc.callbacks:
+        gc.callbacks.append(_collects)
+
+
+def _who(recording: Recording) -> str:
+    """Who is at work on the response, by the frames.
+
+    reader       the SDK's stream, as a part of a read that we watch
+    generator    one of the SDK or of httpx, which dies or is read to its end
     application  anybody else
     """
     who = "application"
-    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who closes
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - by the frames
     while frame is not None:
         code = frame.f_code
         if code in OURS and frame.f_locals["self"].recording is recording:
-            return "reading"
-        if code.co_name in _DYING or frame.f_globals.get("__name__", "").startswith("opentelemetry.sdk"):
-            who = "finaliser"
+            return "reader"
+        if code.co_name in _DYING:
+            who = "generator"
         frame = frame.f_back
     return who
 
 
 @_guard.guarded
 def _closed(recording: Recording) -> None:
+    """The body was closed; by whom decides what that means.
+
+    The SDK closes it as a part of reading its stream: how the read ends is what counts.
+    A generator that dies takes its stream with it; of bytes, the response may live on for the application to close,
+    or else its `Tie` dies.
+    Code of the application may close a stream too when the garbage collector drops it: at any allocation, under any
+    lock that a listener or the OpenTelemetry SDK is about to take.
+    """
     if recording.ended:
         return
-    who = _closer(recording)
-    if who == "finaliser":
+    if _collecting == get_ident():
         bury(recording)
-    elif who == "application":
+        return
+    who = _who(recording)
+    if who == "application":
         recording.close(sys.exception())
+    elif who == "generator" and recording.parsed:
+        bury(recording)
 
 
 @_guard.guarded
@@ -172,6 +198,12 @@ def _read(body: _Unparsed | None) -> None:
         body.end()
 
 
+def _is_parsed(recording: Recording) -> bool:
+    """Whether it is the SDK's stream that begins to read the body; the application may, even where there is one."""
+    recording.parsed = _who(recording) == "reader"
+    return recording.parsed
+
+
 class Body(wrapt.ObjectProxy[Any]):
     """Stands in for the byte stream of a sync response."""
 
@@ -181,7 +213,7 @@ class Body(wrapt.ObjectProxy[Any]):
         self._self_headers = headers
 
     def __iter__(self) -> Iterator[bytes]:
-        if self._self_recording.parsed:
+        if _is_parsed(self._self_recording):
             return iter(self.__wrapped__)
         return self._watch()
 
@@ -216,7 +248,7 @@ class AsyncBody(wrapt.ObjectProxy[Any]):
         self._self_headers = headers
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._self_recording.parsed:
+        if _is_parsed(self._self_recording):
             return self.__wrapped__.__aiter__()  # type: ignore[no-any-return]
         return self._watch()
 

@@ -96,8 +96,8 @@ class NativeSpans:
     @_guard.guarded
     def _instead(self, options: Any) -> tuple[bool, Any]:
         """What the SDK gets instead of a span of its own; (False, None): let it start its own."""
-        if not self._is_inference(options):
-            return False, None
+        if not getattr(options, "span_name", None) or not self._is_inference(options):
+            return False, None  # a request that no method of the SDK made has no span of the SDK's
         recording = current.get()
         if recording is not None and not recording.ended:
             replaces = recording.recorder.config.anthropic_native == "replace"

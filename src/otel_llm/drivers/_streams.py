@@ -48,7 +48,6 @@ class _Watched:
         self._next = read
         self._chunk = recording.chunk
         self.recording = recording
-        recording.parsed = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -7,6 +7,7 @@ seam                                       what it gives
 `Sync/AsyncAPIClient._process_response`    the HTTP response: headers, binding to the recording
 `Stream.__stream__`, `AsyncStream...`      parsed events
 `response.stream`                          close, unparsed bytes
+`APIResponse.close`, `AsyncAPI...`         close, when a dropped iterator has closed the bytes before
 `BaseClient._build_request`                the moment an attempt is sent
 `BaseClient._should_retry`                 the status of an attempt that failed
 `BaseClient._calculate_retry_timeout`      the wait before the next attempt
@@ -31,7 +32,7 @@ import wrapt
 from .. import _dispatch, _guard
 from .._recording import Recording, current, free, running
 from . import _calls, _headers
-from ._bodies import AsyncBody, Body, tie
+from ._bodies import AsyncBody, Body, left, tie, watch_collections
 from ._clients import Clients
 from ._native import NativeSpans
 from ._streams import AsyncEvents, AsyncHidingEvents, Events, HidingEvents
@@ -126,6 +127,7 @@ class StainlessDriver:
         return module is not None and self._native.found(module)
 
     def _attach(self) -> None:
+        watch_collections()
         for module in self._seams():
             name = f"{self.provider.module}.{module}"
             if not self._waiting:
@@ -156,6 +158,10 @@ class StainlessDriver:
             "_streaming": [
                 ("Stream", "__stream__", self._stream),
                 ("AsyncStream", "__stream__", self._async_stream),
+            ],
+            "_response": [
+                ("APIResponse", "close", self._left),
+                ("AsyncAPIResponse", "close", self._async_left),
             ],
             **{
                 module: [(owner, name, partial(self._refresh, source)) for owner, name, source in seams]
@@ -303,6 +309,18 @@ class StainlessDriver:
         if recording is None:
             return events
         return AsyncHidingEvents(events, recording) if recording.hides else AsyncEvents(events, recording)
+
+    def _left(self, wrapped: Any, response: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return wrapped(*args, **kwargs)
+        finally:
+            left(response)
+
+    async def _async_left(self, wrapped: Any, response: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return await wrapped(*args, **kwargs)
+        finally:
+            left(response)
 
     def _refresh(self, source: str, wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
         recording = _own()

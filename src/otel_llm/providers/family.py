@@ -56,7 +56,7 @@ FAMILY: tuple[Provider, ...] = (
         distribution="fireworks-ai",
         endpoints=(CHAT, COMPLETIONS, FIREWORKS_MESSAGES),
         hosts=("api.fireworks.ai",),
-        tested="1.2.28",
+        tested="1.2.30",
     ),
     Provider(
         name="writer",
