@@ -112,18 +112,10 @@ def _pairs(value: Any) -> Mapping[str, str]:
     return pairs
 
 
-def _level(value: Any) -> str:
-    return _choice("off", "debug", "info", "warning", "error")(value)
-
-
 def _function(value: Any) -> Any:
     if not callable(value):
         raise ValueError(f"expected a function, not {value!r}")  # noqa: TRY004 - as for every bad value
     return value
-
-
-def _functions(value: Any) -> tuple[Any, ...]:
-    return tuple(_function(part) for part in value)
 
 
 def _as_is(value: Any) -> Any:
@@ -271,7 +263,7 @@ class Config:
         "off",
         "The level from which the default logger writes: `off`, `debug`, `info`, `warning`, `error`.",
         env=_OURS + "LOG",
-        parse=_level,
+        parse=_choice("off", "debug", "info", "warning", "error"),
     )
     live: str | None = _setting(
         None,
@@ -300,7 +292,7 @@ class Config:
     filters: Sequence[Callable[[Operation], bool]] = _setting(
         (),
         "Functions of the operation at its start; a call for which one returns false leaves no telemetry.",
-        parse=_functions,
+        parse=lambda value: tuple(map(_function, value)),
     )
     request_hook: Callable[[Any, Any], None] | None = _setting(
         None, "Called with the span and the SDK's request options when a call starts.", parse=_function
