@@ -212,7 +212,4 @@ class CallEstimate:
         answered = Estimate(self._model)
         for text in texts(output):
             answered.add(text)
-        estimated = usage(self._model, self._asked, answered)
-        if self._endpoint.output is None:  # embeddings: no text is answered
-            return Usage(estimated.input, source=estimated.source)
-        return estimated
+        return usage(self._model, self._asked, answered)

@@ -124,6 +124,14 @@ def _closed(recording: Recording) -> None:
 
 
 @_guard.guarded
+def left(response: Any) -> None:
+    """The application has closed an SDK's response, whose body a dying generator may have closed before."""
+    recording = tied(response.http_response)
+    if recording is not None:
+        _closed(recording)
+
+
+@_guard.guarded
 def _failed(recording: Recording, error: BaseException) -> None:
     if not recording.parsed:
         recording.fail(error)
