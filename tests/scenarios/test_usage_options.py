@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from doors import CHAT, MESSAGE, TLS, Door, lacking
-from scene import instrumented, run
-from test_doors import use, use_async
+from doors import CHAT, MESSAGE, TLS, Door, Use, lacking
+from scene import drive, instrumented, run
 
 from otel_llm import hooks
 from otel_llm.testing import Reply
@@ -18,65 +20,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KNOWN = {"127.0.0.1": "openai"}
-CHAT_STREAM = {**CHAT, "stream": True}
+
+
+def _typed_post(client: Any) -> Any:
+    """A client whose `post` streams chunks, as the methods of its resources do."""
+    return SimpleNamespace(
+        post=partial(client.post, cast_to=_chunk(), stream=True, stream_cls=_stream_class(client))
+    )
+
+
+def _way(name: str, kind: str, method: str, **arguments: Any) -> Door:
+    return Door(name=name, sdk="openai", path=method, kind=kind, arguments=arguments)
+
+
+_PROMPT = {"model": "gpt-3.5-turbo-instruct", "prompt": "x"}
 WAYS = {
     door.name: door
     for door in (
-        Door(
-            name="iterate",
-            sdk="openai",
-            needs="chat.completions.create",
-            kind="stream",
-            call=lambda c: c.chat.completions.create(**CHAT_STREAM),
+        _way("iterate", "stream", "chat.completions.create", **CHAT, stream=True),
+        replace(
+            _way("generic post", "stream", "post", path="/chat/completions", body={**CHAT, "stream": True}),
+            prepare=_typed_post,
         ),
-        Door(
-            name="generic post",
-            sdk="openai",
-            needs="post",
-            kind="stream",
-            call=lambda c: c.post(
-                "/chat/completions",
-                cast_to=_chunk(),
-                body=CHAT_STREAM,
-                stream=True,
-                stream_cls=_stream_class(c),
-            ),
-        ),
-        Door(
-            name="helper",
-            sdk="openai",
-            needs="chat.completions.stream",
-            kind="manager",
-            call=lambda c: c.chat.completions.stream(**CHAT),
-        ),
-        Door(
-            name="completions",
-            sdk="openai",
-            needs="completions.create",
-            kind="stream",
-            call=lambda c: c.completions.create(model="gpt-3.5-turbo-instruct", prompt="x", stream=True),
-        ),
-        Door(
-            name="raw",
-            sdk="openai",
-            needs="chat.completions.create",
-            kind="raw_stream",
-            call=lambda c: c.chat.completions.with_raw_response.create(**CHAT_STREAM),
-        ),
-        Door(
-            name="lines",
-            sdk="openai",
-            needs="chat.completions.create",
-            kind="lines",
-            call=lambda c: c.chat.completions.with_streaming_response.create(**CHAT_STREAM),
-        ),
-        Door(
-            name="bytes",
-            sdk="openai",
-            needs="chat.completions.create",
-            kind="bytes",
-            call=lambda c: c.chat.completions.with_streaming_response.create(**CHAT_STREAM),
-        ),
+        _way("helper", "manager", "chat.completions.stream", **CHAT),
+        _way("completions", "stream", "completions.create", **_PROMPT, stream=True),
+        _way("raw", "raw_stream", "chat.completions.with_raw_response.create", **CHAT, stream=True),
+        _way("lines", "lines", "chat.completions.with_streaming_response.create", **CHAT, stream=True),
+        _way("bytes", "bytes", "chat.completions.with_streaming_response.create", **CHAT, stream=True),
     )
 }
 """The ways of reading a stream whose token counts have to be asked for."""
@@ -100,9 +70,9 @@ def _read_all(door: Door, make: Callable[..., Any], *, asynchronous: bool) -> li
 
     async def main() -> Any:
         async with make("openai", asynchronous=True) as client:
-            return await use_async(door, client)
+            return await Use(door, client).result()
 
-    seen = run(main()) if asynchronous else use(door, make("openai"))
+    seen = run(main()) if asynchronous else drive(Use(door, make("openai")).result())
     if door.kind == "bytes":
         seen = [b"".join(seen)]
     return [re.sub(r"(chatcmpl|cmpl)-[0-9a-f]+|\"created\": ?[0-9]+", "", str(_plain(item))) for item in seen]
@@ -214,7 +184,7 @@ class TestEstimate:
         """It had the tokens of its request, as if they had been billed."""
         server.reply(Reply.error(400))
         with instrumented(estimate_usage=True) as telemetry:
-            for asked in (CHAT, CHAT_STREAM):
+            for asked in (CHAT, {**CHAT, "stream": True}):
                 with pytest.raises(openai.BadRequestError):
                     make("openai").chat.completions.create(**asked)
             assert [_usage(span) for span in telemetry.spans()] == [(None, None)] * 2

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import otel_llm
-from otel_llm import _background, _dispatch, _progress, cost, hooks
+from otel_llm import _attributes, _background, _dispatch, _progress, cost, hooks
+from otel_llm._attributes import Capped
 from otel_llm._listeners import listeners
 from otel_llm.helpers import _counts
 from support import operations
@@ -30,7 +31,8 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _no_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_counts, "_breakers", {})
+    monkeypatch.setattr(_counts, "_breakers", Capped())
+    monkeypatch.setattr(_counts, "_watched", {})
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ LOCKS = {
     "listeners": lambda: listeners._lock,
     "progress": lambda: _progress._lock,
     "helpers": lambda: _counts._lock,
-    "breaker": lambda: otel_llm.circuit_breaker("b")._lock,
+    "values on metrics": lambda: _attributes._lock,
     "budget": lambda: cost._lock,
 }
 

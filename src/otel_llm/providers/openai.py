@@ -53,7 +53,7 @@ _EMBEDDINGS: Table = {
 
 def _chat_request(op: Operation, body: Mapping[str, Any]) -> None:
     model = body.get("model")
-    op.request_model = model if type(model) is str else words(model)
+    op.request_model = model if model and type(model) is str else words(model)
     collect(op, body, _CHAT)
 
 
