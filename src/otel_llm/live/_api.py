@@ -20,8 +20,9 @@ from otel_llm._version import __version__
 from . import _query, _traces
 from ._calls import money
 from ._json import dumps, loads
-from ._query import BadQuery, Filter
-from ._store import MAX_SPANS, MAX_USAGE_ROWS, Trace
+from ._openapi import document
+from ._query import MAX_LIMIT, MAX_SEQ, BadQuery, Filter, bounded, flag, whole
+from ._store import MAX_DAYS, MAX_SPANS, MAX_USAGE_ROWS, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Api"]
 
 _MAX_QUERY: Final = 8192
-_MAX_LIMIT: Final = 1000
-_DIGITS: Final = 19
-"""Of 2^62."""
 _MAX_SCAN: Final = 50_000
 """Calls of the file that one request looks at."""
 _FORMULA: Final = re.compile(r"^[=+\-@\t\r]")
@@ -71,6 +69,7 @@ class Api:
         """The routes of everything but OTLP, the streams and the page."""
         table: dict[str, Callable[[Request], Response]] = {
             "/healthz": self.healthz,
+            "/api/openapi.json": self.openapi,
             "/api/status": self.status,
             "/api/summary": self.summary,
             "/api/calls": self.calls,
@@ -101,6 +100,11 @@ class Api:
         """Whether the server answers."""
         del request
         return _json({"status": "ok"})
+
+    def openapi(self, request: Request) -> Response:
+        """This interface as an OpenAPI document."""
+        del request
+        return _json(document(token_needed=self._parts.policy.token is not None))
 
     def status(self, request: Request) -> Response:
         """What the server is and holds."""
@@ -165,17 +169,17 @@ class Api:
     def compare(self, request: Request) -> Response:
         """Models (or providers, or endpoints) side by side."""
         by = request.query_params.get("by", "model")
-        if by not in ("model", "provider", "endpoint"):
-            raise BadQuery("by must be model, provider or endpoint")
+        if by not in _query.COMPARED:
+            raise BadQuery(f"by must be one of {', '.join(_query.COMPARED)}")
         return _json({"window_s": _window(request), **_query.compare(self._selected(request), by)})
 
     def calls(self, request: Request) -> Response:
         """The list of calls."""
         query = request.query_params
         wanted = Filter.parse(query.multi_items(), now=time.time())
-        limit = _whole(query, "limit", 1, _MAX_LIMIT, 100)
-        before = _whole(query, "before", 0, 2**62, 2**62)
-        since = _whole(query, "since", 0, 2**62, 0)
+        limit = whole(query, "limit", 1, MAX_LIMIT, 100)
+        before = whole(query, "before", 0, MAX_SEQ, MAX_SEQ)
+        since = whole(query, "since", 0, MAX_SEQ, 0)
         cursor = self._store.cursor
         kept = self._store.calls()
         matching = [one for one in kept if wanted.matches(one)]
@@ -183,7 +187,7 @@ class Api:
         more = len(page) > limit
         page = page[:limit]
         if not more and self._parts.keep is not None and not since:
-            oldest = min(kept[-1].seq if kept else 2**62, before)
+            oldest = min(kept[-1].seq if kept else MAX_SEQ, before)
             older = (one for one in islice(self._parts.keep.before(oldest), _MAX_SCAN) if wanted.matches(one))
             page += islice(older, limit - len(page) + 1)
             more = len(page) > limit
@@ -228,17 +232,18 @@ class Api:
     def traces(self, request: Request) -> Response:
         """The list of traces."""
         query = request.query_params
-        limit = _whole(query, "limit", 1, _MAX_LIMIT, 100)
-        before = _whole(query, "before", 0, 2**62, 2**62)
-        word = query.get("q", "").lower()[:200]
+        limit = whole(query, "limit", 1, MAX_LIMIT, 100)
+        before = whole(query, "before", 0, MAX_SEQ, MAX_SEQ)
+        word = bounded(query, "q").lower()
         service = query.get("service")
+        llm, errors = flag(query, "llm"), flag(query, "errors")
         found = [
             trace
             for trace in self._store.traces()
             if trace.seq < before
             and (not service or service in trace.services)
-            and (query.get("llm") != "true" or trace.llm_calls)
-            and (query.get("errors") != "true" or trace.errors)
+            and (not llm or trace.llm_calls)
+            and (not errors or trace.errors)
             and (
                 not word
                 or word in trace.trace_id
@@ -282,8 +287,8 @@ class Api:
     def usage(self, request: Request) -> Response:
         """Sums by day, provider and model."""
         query = request.query_params
-        limit = _whole(query, "limit", 1, MAX_USAGE_ROWS, MAX_USAGE_ROWS)
-        days = _whole(query, "days", 1, 3660, 3660)
+        limit = whole(query, "limit", 1, MAX_USAGE_ROWS, MAX_USAGE_ROWS)
+        days = whole(query, "days", 1, MAX_DAYS, MAX_DAYS)
         first = time.strftime("%Y-%m-%d", time.gmtime(time.time() - (days - 1) * 86400))
         wanted = {name: set(query.getlist(name)) for name in ("provider", "model")}
         rows = [
@@ -318,22 +323,7 @@ def _wants_csv(request: Request) -> bool:
 
 
 def _window(request: Request) -> float | None:
-    return _query.number(request.query_params, "window", 0.001, 366 * 24 * 3600.0)
-
-
-def _whole(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
-    text = query.get(name)
-    if text in (None, ""):
-        return default
-    if (
-        not text
-        or not text.isascii()
-        or not text.isdecimal()
-        or len(text) > _DIGITS
-        or not least <= int(text) <= most
-    ):
-        raise BadQuery(f"{name} must be a whole number from {least} to {most}")
-    return int(text)
+    return _query.number(request.query_params, "window", *_query.WINDOW)
 
 
 def _timeline(call: Call, detail: Mapping[str, Any]) -> list[dict[str, Any]]:

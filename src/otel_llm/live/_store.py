@@ -26,6 +26,8 @@ _PER_SPAN: Final = 300
 MAX_SPANS: Final = 10_000
 """Spans that are kept of one trace."""
 MAX_USAGE_ROWS: Final = 10_000
+MAX_DAYS: Final = 3660
+"""Of usage that one answer can go back."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
