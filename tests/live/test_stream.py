@@ -455,6 +455,13 @@ def test_events_with_a_bad_filter_are_refused(shared: Any, query: str) -> None:
     assert re.fullmatch(r"Invalid filter: .*", answer.json()["error"])
 
 
+@pytest.mark.parametrize("method", ["POST", "HEAD", "DELETE"])
+def test_events_are_for_get_only(shared: Any, tools: Any, method: str) -> None:
+    answer = shared.http.request(method, "/metrics/events")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+    assert shared.server.active_connections == 0
+
+
 def test_clients_are_told_that_the_server_stops(live: Any, tools: Any) -> None:
     socket = live.connect()
     tools.receive(socket)
