@@ -10,10 +10,16 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from otel_llm.live import SubscriptionFilter
+from otel_llm.live._client import Client
 
 SECTIONS = {"throughput", "latency", "cache", "queue", "streaming", "error", "overview"}
 
@@ -69,19 +75,71 @@ def test_command_line_of_websockets_prints_history_first(shared: Any) -> None:
     assert "metrics_update" not in text
 
 
-@pytest.mark.parametrize("interval", [0.1, 0.75])
-def test_updates_come_at_the_clients_interval(live: Any, tools: Any, interval: float) -> None:
+class Loop:
+    """An event loop that calls everything as late as it is told, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.due: list[tuple[float, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Any) -> Any:
+        self.due.append((when, callback))
+        return self
+
+    def cancel(self) -> None:
+        self.due.clear()
+
+    def run(self, late: float) -> None:
+        when, callback = self.due.pop(0)
+        self.now = max(self.now, when) + late
+        callback()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    interval=st.sampled_from([0.1, 0.75, 1.0, 2.0, 60.0]),
+    late=st.lists(st.floats(0, 0.09), min_size=20, max_size=60),
+)
+def test_updates_keep_the_clients_interval_however_late_the_loop_is(
+    interval: float, late: list[float]
+) -> None:
+    loop, times = Loop(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.get_running_loop", lambda: loop)
+        wanted = SubscriptionFilter(interval=interval)
+        client = Client(1, "websocket", wanted, due=lambda _: times.append(loop.now), at=0.0)
+        client.schedule()
+        for seconds in late:
+            loop.run(seconds)
+    punctual = [at - seconds for at, seconds in zip(times, late, strict=True)]
+    gaps = [after - before for before, after in pairwise(punctual)]
+    assert statistics.fmean(gaps) == pytest.approx(interval, rel=1e-6)
+    assert interval <= times[0] - late[0] - 1000.0 <= interval * 1.06
+
+
+def test_updates_come_at_the_clients_interval(live: Any, tools: Any) -> None:
     socket = live.connect()
     tools.receive(socket)
-    tools.ask(socket, subscribe(interval=interval))
-    times = []
-    for _ in range(max(4, round(1.5 / interval))):
+    tools.ask(socket, subscribe(interval=0.1))
+    begin = time.monotonic()
+    for _ in range(10):
         tools.receive(socket, "metrics_update")
-        times.append(time.monotonic())
-    gap = (times[-1] - times[0]) / (len(times) - 1)
-    print(f"interval {interval}: mean gap {gap:.4f} s")
-    # Deadlines do not drift: whatever the machine does, the mean is the interval, apart from one late last frame.
-    assert gap == pytest.approx(interval, rel=0.25)
+    print(f"interval 0.1: mean gap {(time.monotonic() - begin) / 10:.4f} s")
+
+
+def test_a_loop_that_was_busy_for_long_does_not_catch_up_in_a_burst() -> None:
+    loop, times = Loop(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.get_running_loop", lambda: loop)
+        client = Client(1, "websocket", SubscriptionFilter(), due=lambda _: times.append(loop.now), at=0.0)
+        client.schedule()
+        for late in (0.0, 30.0, 0.0, 0.0):
+            loop.run(late)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert gaps == pytest.approx([31.0, 1.0, 1.0], abs=0.06)
 
 
 def test_filters_select_and_totals_are_of_the_selection(live: Any, tools: Any) -> None:
