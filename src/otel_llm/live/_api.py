@@ -220,9 +220,13 @@ class Api:
                 "usage": usage,
                 **detail,
                 "timeline": _timeline(call, detail),
-                "has_trace": bool(call.trace_id) and self._records(call.trace_id) is not None,
+                "has_trace": self._has_trace(call.trace_id),
             }
         )
+
+    def _has_trace(self, trace_id: str) -> bool:
+        keep = self._parts.keep
+        return self._store.has_trace(trace_id) or (keep is not None and bool(keep.spans(trace_id, limit=1)))
 
     def active(self, request: Request) -> Response:
         """The calls of this process that run."""
@@ -262,16 +266,17 @@ class Api:
 
     def _records(self, trace_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """What is known of a trace, in memory or in the file."""
-        if (found := self._store.trace(trace_id)) is not None:
-            return {**_traces.line(found[0]), "truncated": found[0].truncated}, found[1]
-        records = self._parts.keep.spans(trace_id, limit=MAX_SPANS) if self._parts.keep is not None else []
-        if not records:
+        known, keep = self._store.trace(trace_id), self._parts.keep
+        records = keep.spans(trace_id, limit=MAX_SPANS) if keep is not None else []
+        if known is not None and len(known[1]) >= len(records):
+            return {**_traces.line(known[0]), "truncated": known[0].truncated}, known[1]
+        if keep is None or not records:
             return None
         rebuilt = Trace(0, trace_id)
         for record in records:
             rebuilt.add(record, "")
-            if (kept := self._kept(f"{trace_id}-{record['span_id']}")) is not None:
-                rebuilt.count(kept.call)
+        for call in keep.calls_of(trace_id).values():
+            rebuilt.count(call)
         return {**_traces.line(rebuilt), "truncated": len(records) == MAX_SPANS}, records
 
     def trace(self, request: Request) -> Response:
@@ -280,8 +285,8 @@ class Api:
         found = self._records(trace_id)
         if found is None:
             return _json({"error": "there is no such trace"}, 404)
-        ids = (f"{trace_id}-{record['span_id']}" for record in found[1])
-        calls = {call_id for call_id in ids if self._kept(call_id) is not None}
+        calls = set(self._parts.keep.calls_of(trace_id)) if self._parts.keep is not None else set[str]()
+        calls |= self._store.calls_of(trace_id)
         return _json({**found[0], "spans": _traces.waterfall(trace_id, found[1], calls)})
 
     def usage(self, request: Request) -> Response:
