@@ -157,6 +157,10 @@ OPERATIONS = [
 ]
 
 
+# A thread of the servers may use the random module while something is drawn, which is not drawn from there.
+@pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
+)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.path)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
