@@ -162,7 +162,7 @@ OPERATIONS = [
     "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
 )
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.path)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_is_asked_the_answer_is_what_the_document_says(
     filled: Any, operation: Any, data: Any
