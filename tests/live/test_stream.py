@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -436,6 +437,33 @@ def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(
     assert len(gaps) > 3  # it was served all the while; the benchmark tells how punctually
     assert tools.receive(healthy, "metrics_update")
     raw.close()
+
+
+def test_a_first_frame_on_a_slow_way_is_no_reason_to_drop_a_client_that_subscribes() -> None:
+    """The history alone is larger than what may wait, and clients subscribe as soon as they are connected."""
+
+    async def serve() -> tuple[list[int], list[int | None], int]:
+        client = Client(1, "websocket", SubscriptionFilter(), due=lambda _: None, at=0.0)
+        arrived = asyncio.Event()
+        sent: list[int] = []
+
+        async def send(frame: str) -> None:
+            await arrived.wait()
+            sent.append(len(frame))
+
+        client.offer("h" * 80_000)
+        writer = asyncio.create_task(client.write(send))
+        await asyncio.sleep(0)
+        client.offer("s" * 200)
+        states = [client.closed, client.info().pending]
+        arrived.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        states.append(client.info().pending)
+        client.drop(1001)
+        return sent, states, await writer
+
+    assert asyncio.run(serve()) == ([80_000, 200], [None, 200, 0], 1001)
 
 
 def test_answers_that_nobody_reads_do_not_pile_up(live: Any, tools: Any, monkeypatch: Any) -> None:
