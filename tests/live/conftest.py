@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+import jsonschema
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
@@ -21,6 +22,7 @@ from websockets.sync.client import connect
 
 from otel_llm._operation import Operation, Outcome, StreamStats, Usage
 from otel_llm.live import LiveOptions, LiveServer
+from otel_llm.live._openapi import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,6 +179,12 @@ def ask(socket: Any, message: Any) -> dict[str, Any]:
     return frame
 
 
+def validate(name: str, value: Any) -> None:
+    """`value` is what the OpenAPI document says of an object."""
+    schema = {**document(token_needed=False), "$ref": f"#/components/schemas/{name}"}
+    jsonschema.Draft202012Validator(schema).validate(value)
+
+
 def until(true: Callable[[], Any], *, timeout: float = 10.0) -> Any:
     """Wait for something, and return it."""
     end = time.monotonic() + timeout
@@ -216,7 +224,7 @@ def shared(_shared_server: Live) -> Iterator[Live]:
         yield Live(_shared_server.server, stack)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tools() -> Any:
     """This module: test modules cannot import it."""
     import sys

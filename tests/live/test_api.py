@@ -328,7 +328,10 @@ BAD = {
     "/api/calls?min_ms=x": "min_ms must be a number from 0 to 1e+12",
     f"/api/calls?q={'x' * 201}": "q must have at most 200 characters",
     f"/api/calls?q={'x' * 9000}": "the query is too long",
-    "/api/compare?by=service": "by must be model, provider or endpoint",
+    "/api/compare?by=service": "by must be one of model, provider, endpoint",
+    "/api/traces?llm=maybe": "llm must be true or false",
+    "/api/traces?errors=maybe": "errors must be true or false",
+    f"/api/traces?q={'x' * 201}": "q must have at most 200 characters",
     "/api/usage?days=0": "days must be a whole number from 1 to 3660",
     "/api/traces?before=-1": "before must be a whole number from 0 to 4611686018427387904",
 }  # fmt: skip

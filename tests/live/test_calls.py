@@ -249,6 +249,14 @@ def test_counts_that_are_none_are_unknown(tools: Any, value: Any) -> None:
     assert (call.output_tokens, call.cost, call.speed) == (None, None, None)
 
 
+@pytest.mark.parametrize("value", [["completed"], "exploded", 5, True])
+def test_an_outcome_that_is_none_costs_no_call(tools: Any, value: Any) -> None:
+    ((call, _),) = read(
+        tools.make_request(tools.make_span(otel_llm__outcome=value, otel_llm__usage__source=value))
+    )
+    assert (call.outcome, call.usage_source) == ("completed", "provider")
+
+
 def test_times_that_are_none_become_now(tools: Any) -> None:
     spans = [tools.make_span() for _ in range(3)]
     spans[0].start_time_unix_nano, spans[0].end_time_unix_nano = 0, 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import json
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -27,6 +28,11 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+
+from otel_llm.live import _otlp_http
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PROTOBUF = {"content_type": "application/x-protobuf"}
 JSON = {"content_type": "application/json"}
@@ -231,6 +237,31 @@ def test_gzip_of_several_members_is_one_body(live: Any, tools: Any) -> None:
     answer = live.http.request("POST", "/v1/traces", packed, **PROTOBUF, content_encoding="gzip")
     assert answer.status == 200
     assert live.http.get("/api/calls")["matched"] == 1
+
+
+def test_others_have_their_turn_while_a_body_of_empty_members_is_read() -> None:
+    members = gzip.compress(b"") * 20_000
+
+    async def read() -> tuple[bytes, int]:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def received() -> AsyncIterator[bytes]:
+            yield members
+
+        task = asyncio.create_task(other())
+        body = b"".join([part async for part in _otlp_http._gunzipped(received())])
+        task.cancel()
+        return body, turns
+
+    body, turns = asyncio.run(read())
+    assert body == b""
+    assert turns >= len(members) // 4096
 
 
 def test_grpc_refuses_what_it_cannot_take(tools: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -75,6 +77,52 @@ def test_calls_of_a_real_sdk_in_this_process(tools: Any) -> None:
             assert http.get("/api/status")["calls"] == {"kept": 3, "seen": 3, "running": 0, "dropped": 0}
         finally:
             server.stop()
+
+
+SETTING = """
+import json, sys, threading, urllib.request
+from openai import OpenAI
+import otel_llm
+otel_llm.LLMInstrumentor().instrument()
+with OpenAI(base_url=sys.argv[1], api_key="sk-SECRET") as client:
+    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "MY-PROMPT"}])
+    calls = []
+    if len(sys.argv) > 2:
+        request = urllib.request.Request(sys.argv[2] + "/api/calls", headers={"authorization": "Bearer let-me-in"})
+        calls = json.load(urllib.request.urlopen(request))["calls"]
+    print(json.dumps([[call["model"] for call in calls], [one.name for one in threading.enumerate()]]))
+otel_llm.LLMInstrumentor().uninstrument()
+print(json.dumps([one.name for one in threading.enumerate()]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("served", [True, False])
+def test_the_setting_serves_the_live_view_of_a_program_and_nothing_listens_without(
+    tools: Any, served: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    if served:
+        environment["OTEL_INSTRUMENTATION_LLM_LIVE"] = address
+        environment["OTEL_INSTRUMENTATION_LLM_LIVE_TOKEN"] = "let-me-in"
+    with FakeProvider() as provider:
+        command = [
+            sys.executable,
+            "-c",
+            SETTING,
+            provider.openai_url,
+            *([f"http://{address}"] if served else []),
+        ]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    (models, threads), after = map(json.loads, done.stdout.splitlines())
+    assert (models, "otel-llm-live" in threads) == ((["gpt-4o"], True) if served else ([], False))
+    assert [name for name in after if name.startswith("otel-llm")] == []
+    assert "SECRET" not in done.stdout + done.stderr
 
 
 PROGRAM = """

@@ -102,6 +102,19 @@ def test_traces_are_bounded_too(tools: Any) -> None:
     assert store.sizes()["bytes"] <= 50_000
 
 
+def test_a_trace_that_goes_on_keeps_no_older_one_alive(tools: Any) -> None:
+    now = 1000.0
+    store = Store(Limits(age=60), clock=lambda: now)
+    add_spans(store, tools, tools.make_span(trace=1))
+    add_spans(store, tools, tools.make_span(trace=2))
+    now += 50
+    add_spans(store, tools, tools.make_span(trace=1))
+    now += 20
+    assert [trace.seq for trace in store.traces()] == [1]
+    add_spans(store, tools, tools.make_span(trace=3))
+    assert [trace.seq for trace in store.traces()] == [3, 1]
+
+
 def test_a_trace_has_at_most_so_many_spans(tools: Any) -> None:
     store = Store()
     span = tools.make_span(trace=1)
@@ -371,6 +384,32 @@ def test_pages_go_on_in_the_file(tools: Any, tmp_path: Path) -> None:
             "cursor": 17,
             "matched": 0,
         }
+
+
+def test_a_trace_that_memory_has_in_part_is_whole_from_the_file(tools: Any, tmp_path: Path) -> None:
+    with tools.running(keep=tmp_path / "calls.db", limits=Limits(traces=1)) as live:
+        live.http.send(
+            tools.make_span(trace=1), tools.make_span("tool", trace=1, gen_ai__operation__name=None)
+        )
+        live.http.send(tools.make_span(trace=2))  # and the first one is in the file only
+        live.http.send(tools.make_span(trace=1))
+        trace = live.http.get(f"/api/traces/{1:032x}")
+        assert len(trace["spans"]) == 3
+        assert (sum(span["call_id"] is not None for span in trace["spans"]), trace["total_tokens"]) == (2, 60)
+
+
+def test_the_calls_of_a_large_trace_are_found_at_once(tools: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    asked: list[str] = []
+    with tools.running(keep=tmp_path / "calls.db") as live:
+        live.http.send(
+            tools.make_span(trace=1),
+            *(tools.make_span("s", trace=1, gen_ai__operation__name=None) for _ in range(500)),
+        )
+        connect = Keep._connect
+        monkeypatch.setattr(Keep, "_connect", lambda keep: asked.append("") or connect(keep))
+        trace = live.http.get(f"/api/traces/{1:032x}")
+        assert len(trace["spans"]) == 501
+        assert len(asked) <= 2
 
 
 # Passing on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -10,79 +11,18 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
-import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-NUMBER = {"type": "number"}
-COUNT = {"type": "integer", "minimum": 0}
-NULLABLE = {"type": ["number", "null"]}
-STATS = {
-    "type": "object",
-    "required": ["avg", "min", "max", "p50", "p90", "p99"],
-    "properties": dict.fromkeys(("avg", "min", "max", "p50", "p90", "p99"), NUMBER),
-    "additionalProperties": False,
-}
-RATES = {"type": "object", "additionalProperties": NUMBER}
+from otel_llm.live import SubscriptionFilter
+from otel_llm.live._client import Client
 
-
-def closed(**properties: Any) -> dict[str, Any]:
-    """An object with exactly these members."""
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
-
-def optional(schema: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {**schema, "required": [name for name in schema["required"] if name not in names]}
-
-
-CACHE = {
-    "hit_rate": NUMBER, "token_reuse_rate": NUMBER, "avg_prefix_length": NUMBER, "total_lookups": COUNT, "cache_hits": COUNT,
-}  # fmt: skip
-OR_NULL = {"anyOf": [STATS, {"type": "null"}]}
-DATA = closed(
-    throughput=closed(
-        requests_per_sec=RATES, responses_per_sec=RATES, tokens_per_sec=RATES, total_requests_per_sec=NUMBER,
-        total_responses_per_sec=NUMBER, total_tokens_per_sec=NUMBER, window_s=NUMBER,
-    ),
-    latency={"type": "object", "additionalProperties": STATS},
-    cache=closed(**CACHE, by_endpoint={"type": "object", "additionalProperties": closed(**CACHE)}),
-    queue=closed(active_streams=COUNT, queue_depth=COUNT),
-    streaming=optional(
-        closed(active_streams=COUNT, completed_streams=COUNT, failed_streams=COUNT, ttft=STATS, tokens_per_second=STATS),
-        "ttft", "tokens_per_second",
-    ),
-    error=closed(errors_per_sec=RATES, total_errors_per_sec=NUMBER),
-    overview=closed(
-        calls=COUNT, errors=COUNT, error_rate=NUMBER, latency_ms=OR_NULL, ttft_ms=OR_NULL, tokens_per_second=OR_NULL,
-        input_tokens=COUNT, output_tokens=COUNT, cost=NUMBER, unpriced=COUNT, cache_hit_rate=NULLABLE,
-        active_streams={"type": ["integer", "null"]}, active_requests={"type": ["integer", "null"]},
-        requests_per_sec=NUMBER, tokens_per_sec=NUMBER,
-    ),
-)  # fmt: skip
-POINT = closed(
-    t=COUNT, requests=COUNT, responses=COUNT, errors=COUNT, input_tokens=COUNT, output_tokens=COUNT, cost=NUMBER,
-    latency_p50=NULLABLE, latency_p90=NULLABLE, latency_p99=NULLABLE, ttft_p50=NULLABLE, ttft_p90=NULLABLE,
-    tokens_per_second=NULLABLE, cache_lookups=COUNT, cache_hits=COUNT, active_streams={"type": ["integer", "null"]},
-)  # fmt: skip
-POINTS = {"type": "array", "items": POINT}
-HISTORICAL = closed(
-    type={"const": "historical_data"}, timestamp=NUMBER, data=DATA, history=POINTS, cursor=COUNT, spans=COUNT
-)
-UPDATE = closed(
-    type={"const": "metrics_update"}, timestamp=NUMBER, data=DATA,
-    deltas=closed(
-        throughput=closed(total_requests_per_sec=NUMBER, total_tokens_per_sec=NUMBER),
-        streaming=closed(active_streams_delta={"type": "integer"}),
-    ),
-    recent=POINTS, cursor=COUNT, spans=COUNT,
-)  # fmt: skip
+SECTIONS = {"throughput", "latency", "cache", "queue", "streaming", "error", "overview"}
 
 
 def subscribe(**filters: Any) -> dict[str, Any]:
@@ -108,13 +48,16 @@ def test_the_first_frame_is_history_at_once_and_frames_have_their_schema(live: A
     socket = live.connect()
     first = tools.receive(socket)
     took = time.monotonic() - begin
-    jsonschema.validate(first, HISTORICAL)
+    tools.validate("HistoricalData", first)
+    assert set(first["data"]) == SECTIONS
     assert len(first["history"]) == 300
     assert first["cursor"] == 2
     assert sum(point["responses"] for point in first["history"]) == 2
     tools.ask(socket, subscribe(interval=0.1))
     update = tools.receive(socket, "metrics_update")
-    jsonschema.validate(update, UPDATE)
+    tools.validate("MetricsUpdate", update)
+    assert set(update["data"]) == SECTIONS
+    assert set(update["deltas"]) == {"throughput", "streaming"}
     assert [point["t"] for point in update["recent"]] == list(
         range(int(update["timestamp"]) - 9, int(update["timestamp"]) + 1)
     )
@@ -133,19 +76,71 @@ def test_command_line_of_websockets_prints_history_first(shared: Any) -> None:
     assert "metrics_update" not in text
 
 
-@pytest.mark.parametrize("interval", [0.1, 0.75])
-def test_updates_come_at_the_clients_interval(live: Any, tools: Any, interval: float) -> None:
+class Loop:
+    """An event loop that calls everything as late as it is told, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.due: list[tuple[float, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Any) -> Any:
+        self.due.append((when, callback))
+        return self
+
+    def cancel(self) -> None:
+        self.due.clear()
+
+    def run(self, late: float) -> None:
+        when, callback = self.due.pop(0)
+        self.now = max(self.now, when) + late
+        callback()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    interval=st.sampled_from([0.1, 0.75, 1.0, 2.0, 60.0]),
+    late=st.lists(st.floats(0, 0.09), min_size=20, max_size=60),
+)
+def test_updates_keep_the_clients_interval_however_late_the_loop_is(
+    interval: float, late: list[float]
+) -> None:
+    loop, times = Loop(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.get_running_loop", lambda: loop)
+        wanted = SubscriptionFilter(interval=interval)
+        client = Client(1, "websocket", wanted, due=lambda _: times.append(loop.now), at=0.0)
+        client.schedule()
+        for seconds in late:
+            loop.run(seconds)
+    punctual = [at - seconds for at, seconds in zip(times, late, strict=True)]
+    gaps = [after - before for before, after in pairwise(punctual)]
+    assert statistics.fmean(gaps) == pytest.approx(interval, rel=1e-6)
+    assert interval <= times[0] - late[0] - 1000.0 <= interval * 1.06
+
+
+def test_updates_come_at_the_clients_interval(live: Any, tools: Any) -> None:
     socket = live.connect()
     tools.receive(socket)
-    tools.ask(socket, subscribe(interval=interval))
-    times = []
-    for _ in range(max(4, round(1.5 / interval))):
+    tools.ask(socket, subscribe(interval=0.1))
+    begin = time.monotonic()
+    for _ in range(10):
         tools.receive(socket, "metrics_update")
-        times.append(time.monotonic())
-    gap = (times[-1] - times[0]) / (len(times) - 1)
-    print(f"interval {interval}: mean gap {gap:.4f} s")
-    # Deadlines do not drift: whatever the machine does, the mean is the interval, apart from one late last frame.
-    assert gap == pytest.approx(interval, rel=0.25)
+    print(f"interval 0.1: mean gap {(time.monotonic() - begin) / 10:.4f} s")
+
+
+def test_a_loop_that_was_busy_for_long_does_not_catch_up_in_a_burst() -> None:
+    loop, times = Loop(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.get_running_loop", lambda: loop)
+        client = Client(1, "websocket", SubscriptionFilter(), due=lambda _: times.append(loop.now), at=0.0)
+        client.schedule()
+        for late in (0.0, 30.0, 0.0, 0.0):
+            loop.run(late)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert gaps == pytest.approx([31.0, 1.0, 1.0], abs=0.06)
 
 
 def test_filters_select_and_totals_are_of_the_selection(live: Any, tools: Any) -> None:
@@ -222,7 +217,7 @@ def test_subscriptions_add_up_and_unsubscribe_resets(shared: Any, tools: Any) ->
     assert tools.ask(socket, {"type": "subscribe"}) == ack("/v1/a", "/v1/b", models=("m",), interval=0.5)
     assert tools.ask(socket, {"type": "unsubscribe"}) == {"type": "unsubscribed"}
     assert tools.ask(socket, subscribe()) == ack()
-    jsonschema.validate(tools.receive(socket, "metrics_update"), UPDATE)
+    tools.validate("MetricsUpdate", tools.receive(socket, "metrics_update"))
 
 
 INVALID = {
@@ -439,9 +434,36 @@ def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(
     print(
         f"dropped after {len(gaps) / 10:.1f} s; gaps of the other: median {statistics.median(gaps):.3f} max {max(gaps):.3f}"
     )
-    assert statistics.median(gaps) < 0.2
+    assert len(gaps) > 3  # it was served all the while; the benchmark tells how punctually
     assert tools.receive(healthy, "metrics_update")
     raw.close()
+
+
+def test_a_first_frame_on_a_slow_way_is_no_reason_to_drop_a_client_that_subscribes() -> None:
+    """The history alone is larger than what may wait, and clients subscribe as soon as they are connected."""
+
+    async def serve() -> tuple[list[int], list[int | None], int]:
+        client = Client(1, "websocket", SubscriptionFilter(), due=lambda _: None, at=0.0)
+        arrived = asyncio.Event()
+        sent: list[int] = []
+
+        async def send(frame: str) -> None:
+            await arrived.wait()
+            sent.append(len(frame))
+
+        client.offer("h" * 80_000)
+        writer = asyncio.create_task(client.write(send))
+        await asyncio.sleep(0)
+        client.offer("s" * 200)
+        states = [client.closed, client.info().pending]
+        arrived.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        states.append(client.info().pending)
+        client.drop(1001)
+        return sent, states, await writer
+
+    assert asyncio.run(serve()) == ([80_000, 200], [None, 200, 0], 1001)
 
 
 def test_answers_that_nobody_reads_do_not_pile_up(live: Any, tools: Any, monkeypatch: Any) -> None:
@@ -503,8 +525,8 @@ def test_events_are_the_same_frames(live: Any, tools: Any) -> None:
     live.http.send(tools.make_span())
     (first, frame), (second, update) = read_events(live, "/metrics/events?interval=0.1", 2)
     assert (first, second) == ("historical_data", "metrics_update")
-    jsonschema.validate(frame, HISTORICAL)
-    jsonschema.validate(update, UPDATE)
+    tools.validate("HistoricalData", frame)
+    tools.validate("MetricsUpdate", update)
     (_, frame), _ = read_events(
         live, "/metrics/events?metric_type=latency&metric_type=queue&model=none&interval=0.1", 2
     )
@@ -517,6 +539,13 @@ def test_events_with_a_bad_filter_are_refused(shared: Any, query: str) -> None:
     answer = shared.http.request("GET", "/metrics/events?" + query)
     assert answer.status == 400
     assert re.fullmatch(r"Invalid filter: .*", answer.json()["error"])
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "DELETE"])
+def test_events_are_for_get_only(shared: Any, tools: Any, method: str) -> None:
+    answer = shared.http.request(method, "/metrics/events")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+    assert shared.server.active_connections == 0
 
 
 def test_clients_are_told_that_the_server_stops(live: Any, tools: Any) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE = 20_000
+"""Milliseconds until something that has to happen counts as not happening."""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -98,12 +100,15 @@ def running() -> Any:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         program = CHROMIUM or playwright.chromium.executable_path
         if not Path(program).exists():
-            pytest.skip("the page is tested in a browser: no chromium is installed")
+            pytest.skip(
+                "the page is tested in a browser: no chromium is installed (apt-get install chromium)"
+            )
         browser = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield browser
         browser.close()
@@ -142,7 +147,7 @@ def seen() -> Iterator[Seen]:
 @pytest.fixture
 def context(browser: Browser, seen: Seen) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     context.on("page", seen.watch)
     yield context
     context.close()

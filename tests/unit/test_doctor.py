@@ -72,6 +72,18 @@ class TestExporters:
         environ = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=canary"}
         assert "canary" not in repr(exports(environ, distro=True))
 
+    def test_a_password_in_an_endpoint_is_used_as_the_sdk_uses_it_and_never_shown(self) -> None:
+        environ = {**_HTTP, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:c%61nary@localhost:4318"}
+        export = exports(environ, distro=True)[0]
+        assert export.endpoint == "http://localhost:4318/v1/traces"
+        assert export.headers == {"authorization": "Basic dXNlcjpjYW5hcnk="}  # user:canary
+        for endpoint in ("http://user:canary@localhost:4317", "user:canary@localhost:4317"):
+            (export, *_) = exports({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, distro=True)
+            (finding,) = misfits(export)
+            assert finding == Finding(
+                "problem", "traces: otlp_proto_grpc: gRPC takes no user and password in an endpoint."
+            )
+
     def test_several_exporters_none_and_one_that_is_not_installed(self) -> None:
         environ = {
             "OTEL_TRACES_EXPORTER": "console, zipkin",
@@ -427,6 +439,14 @@ class TestSettings:
             text.startswith("OTEL_INSTRUMENTATION_LLM_METRICS is ignored") and level == "warning"
             for text, level in texts.items()
         )
+
+    def test_a_token_is_not_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OTEL_INSTRUMENTATION_LLM_LIVE_TOKEN", "canary")
+        section = settings()
+        assert [finding.text for finding in section.findings] == [
+            "OTEL_INSTRUMENTATION_LLM_LIVE_TOKEN is set."
+        ]
+        assert section.data == {"OTEL_INSTRUMENTATION_LLM_LIVE_TOKEN": "set"}
 
     def test_content_is_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert content(exports({}, distro=True)).data == {

@@ -5,6 +5,8 @@ Pure functions of an environment; `_probe` talks to what is found here.
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
@@ -35,7 +37,7 @@ class Export:
     protocol: Protocol | None = None
     """Of OTLP; None for others."""
     endpoint: str | None = None
-    """Of OTLP: where it sends to, with the path."""
+    """Of OTLP: where it sends to, with the path, without a user and a password."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     certificate: str | None = None
     installed: bool = True
@@ -74,15 +76,26 @@ def _export(environ: Mapping[str, str], signal: Signal, name: str) -> Export:
     protocol = _PROTOCOLS.get(name)
     if protocol is None:
         return Export(signal=signal, exporter=name, installed=is_there)
+    endpoint, login = _without_login(_endpoint(environ, signal, protocol))
+    headers = _headers(_of(environ, signal, "HEADERS"))
+    if login and protocol == "http/protobuf":
+        headers["authorization"] = "Basic " + b64encode(unquote(login).encode()).decode()
     return Export(
         signal=signal,
         exporter=name,
         protocol=protocol,
-        endpoint=_endpoint(environ, signal, protocol),
-        headers=_headers(_of(environ, signal, "HEADERS")),
+        endpoint=endpoint,
+        headers=headers,
         certificate=_of(environ, signal, "CERTIFICATE") or None,
         installed=is_there,
+        error="gRPC takes no user and password in an endpoint" if login and protocol == "grpc" else None,
     )
+
+
+def _without_login(url: str) -> tuple[str, str]:
+    """An address that can be shown, and the `user:password` that was in it."""
+    found = re.match(r"(\w+://)?([^/?#]*)@", url)
+    return (url, "") if found is None else ((found[1] or "") + url[found.end() :], found[2])
 
 
 def _endpoint(environ: Mapping[str, str], signal: Signal, protocol: Protocol) -> str:
@@ -137,7 +150,8 @@ def misfits(export: Export) -> Iterator[Finding]:
     """What is wrong with an exporter as configured."""
     name = f"{export.signal}: {export.exporter}"
     if export.error is not None:
-        yield Finding("problem", f"{name}: {export.error}.", "Use grpc or http/protobuf.")
+        advice = "Use grpc or http/protobuf." if export.protocol is None else ""
+        yield Finding("problem", f"{name}: {export.error}.", advice)
     elif not export.installed:
         extra = 'pip install "otel-llm[otlp]"' if export.protocol else ""
         yield Finding("problem", f"{name} is not installed.", extra)

@@ -57,7 +57,9 @@ def settings() -> Section:
         if variable.startswith(_PREFIX) and variable not in table
     ]
     told = {
-        variable: str(getattr(config, name)) for variable, name in table.items() if os.environ.get(variable)
+        variable: "set" if name == "live_token" else str(getattr(config, name))
+        for variable, name in table.items()
+        if os.environ.get(variable)
     }
     findings += [Finding("note", f"{variable} is {value}.") for variable, value in told.items()]
     if not findings:

@@ -188,8 +188,6 @@ class Aggregator:
         self.clock = clock
         self.lock = threading.Lock()
         self.started_at = clock()
-        self.version = 0
-        """Grows with each event: a snapshot of the same version and second is the same."""
         self.changed: set[int] = set()
         """Seconds already over that have changed since `points` was asked."""
         self.local = False
@@ -231,7 +229,6 @@ class Aggregator:
         """A request was sent, now."""
         second = int(self.clock())
         with self.lock:
-            self.version += 1
             series.advance(second)
             for bucket in series.parts(second):
                 bucket.requests += 1
@@ -244,20 +241,17 @@ class Aggregator:
     def answered(self, series: Series) -> None:
         """The first chunk of a stream has come, now."""
         with self.lock:
-            self.version += 1
             series.waiting -= 1
 
     def streams(self, series: Series) -> None:
         """A request that has begun turns out to stream."""
         with self.lock:
-            self.version += 1
             series.active_streams += 1
             self._streams(int(self.clock()), 1)
 
     def left(self, series: Series, *, stream: bool, answered: bool) -> None:
         """The request that `began` has ended; `ended` counts how."""
         with self.lock:
-            self.version += 1
             series.active_requests -= 1
             if not answered:
                 series.waiting -= 1
@@ -278,7 +272,6 @@ class Aggregator:
         """Another process says how many requests and streams it has active; None: as it said before."""
         now = self.clock()
         with self.lock:
-            self.version += 1
             _, old_requests, old_streams = series.reports.pop(sender, (0.0, 0, 0))
             while len(series.reports) >= MAX_SENDERS:
                 oldest = next(iter(series.reports))
@@ -301,7 +294,6 @@ class Aggregator:
         now = int(self.clock())
         second = int(call.end)
         with self.lock:
-            self.version += 1
             series.advance(now)
             if not counted:
                 self._began_before(series, call.start, now)

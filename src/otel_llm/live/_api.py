@@ -20,8 +20,9 @@ from otel_llm._version import __version__
 from . import _query, _traces
 from ._calls import money
 from ._json import dumps, loads
-from ._query import BadQuery, Filter
-from ._store import MAX_SPANS, MAX_USAGE_ROWS, Trace
+from ._openapi import document
+from ._query import MAX_LIMIT, MAX_SEQ, BadQuery, Filter, bounded, flag, whole
+from ._store import MAX_DAYS, MAX_SPANS, MAX_USAGE_ROWS, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Api"]
 
 _MAX_QUERY: Final = 8192
-_MAX_LIMIT: Final = 1000
-_DIGITS: Final = 19
-"""Of 2^62."""
 _MAX_SCAN: Final = 50_000
 """Calls of the file that one request looks at."""
 _FORMULA: Final = re.compile(r"^[=+\-@\t\r]")
@@ -71,6 +69,7 @@ class Api:
         """The routes of everything but OTLP, the streams and the page."""
         table: dict[str, Callable[[Request], Response]] = {
             "/healthz": self.healthz,
+            "/api/openapi.json": self.openapi,
             "/api/status": self.status,
             "/api/summary": self.summary,
             "/api/calls": self.calls,
@@ -101,6 +100,11 @@ class Api:
         """Whether the server answers."""
         del request
         return _json({"status": "ok"})
+
+    def openapi(self, request: Request) -> Response:
+        """This interface as an OpenAPI document."""
+        del request
+        return _json(document(token_needed=self._parts.policy.token is not None))
 
     def status(self, request: Request) -> Response:
         """What the server is and holds."""
@@ -165,17 +169,17 @@ class Api:
     def compare(self, request: Request) -> Response:
         """Models (or providers, or endpoints) side by side."""
         by = request.query_params.get("by", "model")
-        if by not in ("model", "provider", "endpoint"):
-            raise BadQuery("by must be model, provider or endpoint")
+        if by not in _query.COMPARED:
+            raise BadQuery(f"by must be one of {', '.join(_query.COMPARED)}")
         return _json({"window_s": _window(request), **_query.compare(self._selected(request), by)})
 
     def calls(self, request: Request) -> Response:
         """The list of calls."""
         query = request.query_params
         wanted = Filter.parse(query.multi_items(), now=time.time())
-        limit = _whole(query, "limit", 1, _MAX_LIMIT, 100)
-        before = _whole(query, "before", 0, 2**62, 2**62)
-        since = _whole(query, "since", 0, 2**62, 0)
+        limit = whole(query, "limit", 1, MAX_LIMIT, 100)
+        before = whole(query, "before", 0, MAX_SEQ, MAX_SEQ)
+        since = whole(query, "since", 0, MAX_SEQ, 0)
         cursor = self._store.cursor
         kept = self._store.calls()
         matching = [one for one in kept if wanted.matches(one)]
@@ -183,7 +187,7 @@ class Api:
         more = len(page) > limit
         page = page[:limit]
         if not more and self._parts.keep is not None and not since:
-            oldest = min(kept[-1].seq if kept else 2**62, before)
+            oldest = min(kept[-1].seq if kept else MAX_SEQ, before)
             older = (one for one in islice(self._parts.keep.before(oldest), _MAX_SCAN) if wanted.matches(one))
             page += islice(older, limit - len(page) + 1)
             more = len(page) > limit
@@ -216,9 +220,13 @@ class Api:
                 "usage": usage,
                 **detail,
                 "timeline": _timeline(call, detail),
-                "has_trace": bool(call.trace_id) and self._records(call.trace_id) is not None,
+                "has_trace": self._has_trace(call.trace_id),
             }
         )
+
+    def _has_trace(self, trace_id: str) -> bool:
+        keep = self._parts.keep
+        return self._store.has_trace(trace_id) or (keep is not None and bool(keep.spans(trace_id, limit=1)))
 
     def active(self, request: Request) -> Response:
         """The calls of this process that run."""
@@ -228,17 +236,18 @@ class Api:
     def traces(self, request: Request) -> Response:
         """The list of traces."""
         query = request.query_params
-        limit = _whole(query, "limit", 1, _MAX_LIMIT, 100)
-        before = _whole(query, "before", 0, 2**62, 2**62)
-        word = query.get("q", "").lower()[:200]
+        limit = whole(query, "limit", 1, MAX_LIMIT, 100)
+        before = whole(query, "before", 0, MAX_SEQ, MAX_SEQ)
+        word = bounded(query, "q").lower()
         service = query.get("service")
+        llm, errors = flag(query, "llm"), flag(query, "errors")
         found = [
             trace
             for trace in self._store.traces()
             if trace.seq < before
             and (not service or service in trace.services)
-            and (query.get("llm") != "true" or trace.llm_calls)
-            and (query.get("errors") != "true" or trace.errors)
+            and (not llm or trace.llm_calls)
+            and (not errors or trace.errors)
             and (
                 not word
                 or word in trace.trace_id
@@ -257,16 +266,17 @@ class Api:
 
     def _records(self, trace_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """What is known of a trace, in memory or in the file."""
-        if (found := self._store.trace(trace_id)) is not None:
-            return {**_traces.line(found[0]), "truncated": found[0].truncated}, found[1]
-        records = self._parts.keep.spans(trace_id, limit=MAX_SPANS) if self._parts.keep is not None else []
-        if not records:
+        known, keep = self._store.trace(trace_id), self._parts.keep
+        records = keep.spans(trace_id, limit=MAX_SPANS) if keep is not None else []
+        if known is not None and len(known[1]) >= len(records):
+            return {**_traces.line(known[0]), "truncated": known[0].truncated}, known[1]
+        if keep is None or not records:
             return None
         rebuilt = Trace(0, trace_id)
         for record in records:
             rebuilt.add(record, "")
-            if (kept := self._kept(f"{trace_id}-{record['span_id']}")) is not None:
-                rebuilt.count(kept.call)
+        for call in keep.calls_of(trace_id).values():
+            rebuilt.count(call)
         return {**_traces.line(rebuilt), "truncated": len(records) == MAX_SPANS}, records
 
     def trace(self, request: Request) -> Response:
@@ -275,15 +285,15 @@ class Api:
         found = self._records(trace_id)
         if found is None:
             return _json({"error": "there is no such trace"}, 404)
-        ids = (f"{trace_id}-{record['span_id']}" for record in found[1])
-        calls = {call_id for call_id in ids if self._kept(call_id) is not None}
+        calls = set(self._parts.keep.calls_of(trace_id)) if self._parts.keep is not None else set[str]()
+        calls |= self._store.calls_of(trace_id)
         return _json({**found[0], "spans": _traces.waterfall(trace_id, found[1], calls)})
 
     def usage(self, request: Request) -> Response:
         """Sums by day, provider and model."""
         query = request.query_params
-        limit = _whole(query, "limit", 1, MAX_USAGE_ROWS, MAX_USAGE_ROWS)
-        days = _whole(query, "days", 1, 3660, 3660)
+        limit = whole(query, "limit", 1, MAX_USAGE_ROWS, MAX_USAGE_ROWS)
+        days = whole(query, "days", 1, MAX_DAYS, MAX_DAYS)
         first = time.strftime("%Y-%m-%d", time.gmtime(time.time() - (days - 1) * 86400))
         wanted = {name: set(query.getlist(name)) for name in ("provider", "model")}
         rows = [
@@ -318,22 +328,7 @@ def _wants_csv(request: Request) -> bool:
 
 
 def _window(request: Request) -> float | None:
-    return _query.number(request.query_params, "window", 0.001, 366 * 24 * 3600.0)
-
-
-def _whole(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
-    text = query.get(name)
-    if text in (None, ""):
-        return default
-    if (
-        not text
-        or not text.isascii()
-        or not text.isdecimal()
-        or len(text) > _DIGITS
-        or not least <= int(text) <= most
-    ):
-        raise BadQuery(f"{name} must be a whole number from {least} to {most}")
-    return int(text)
+    return _query.number(request.query_params, "window", *_query.WINDOW)
 
 
 def _timeline(call: Call, detail: Mapping[str, Any]) -> list[dict[str, Any]]:

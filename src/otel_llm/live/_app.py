@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -58,8 +59,8 @@ class _Events:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client."""
-        from starlette.datastructures import QueryParams  # noqa: PLC0415 - beside its one use
-
+        if scope["method"] != "GET":  # an answer to HEAD would have no end
+            raise HTTPException(405, headers={"allow": "GET"})
         query = QueryParams(scope["query_string"])
         try:
             wanted = _filter(query)
@@ -70,7 +71,7 @@ class _Events:
             await _error(503, "There are too many clients")(scope, receive, send)
 
 
-def _filter(query: Any) -> SubscriptionFilter:
+def _filter(query: QueryParams) -> SubscriptionFilter:
     wanted = SubscriptionFilter()
     for name in ("endpoint", "model", "metric_type"):
         for value in query.getlist(name):

@@ -34,7 +34,7 @@ class Client:
     """One connected client; used in its event loop only."""
 
     __slots__ = (
-        "_connected_at", "_cut", "_deadline", "_due", "_frames", "_loop", "_pending", "_queue", "_sending",
+        "_begun", "_connected_at", "_cut", "_deadline", "_due", "_frames", "_loop", "_pending", "_queue", "_sending",
         "_timer", "_wake", "_writer", "before", "closed", "filter", "kind", "number", "selection",
     )  # fmt: skip
 
@@ -56,6 +56,7 @@ class Client:
         self._queue: deque[str] = deque()
         self._pending = 0
         self._frames = 0
+        self._begun = False
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[object] | None = None
         self._sending: float | None = None
@@ -74,12 +75,17 @@ class Client:
         )
 
     def offer(self, frame: str) -> None:
-        """Queue a frame; drop the client when there is no room. The first frame may be larger than that."""
-        if self._pending and self._pending + len(frame) > MAX_PENDING:
+        """Queue a frame; drop the client when there is no room.
+
+        The first frame, the history, does not count: a client that subscribes before it has all of it reads.
+        """
+        size = len(frame) if self._begun else 0
+        if self._pending and self._pending + size > MAX_PENDING:
             self.drop(TRY_LATER)
         elif self.closed is None:
+            self._begun = True
             self._queue.append(frame)
-            self._pending += len(frame)
+            self._pending += size
             self._wake.set()
 
     def drop(self, code: int) -> None:
@@ -131,7 +137,7 @@ class Client:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            size = len(self._queue[0])
+            size = len(self._queue[0]) if self._frames else 0
             self._sending = self._loop.time()
             try:
                 await send(self._queue.popleft())

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from otel_llm._operation import Outcome, UsageSource
 
 from ._details import detail_of, retries_of
 from ._json import is_dict
@@ -28,7 +30,8 @@ _NOT_CALLS: Final = frozenset(
 )
 """Operations of the conventions that are no call to a model; the memory operations are none either."""
 
-_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "closed", "abandoned"})
+_OUTCOMES: Final[frozenset[str]] = frozenset(Outcome)
+_USAGE_SOURCES: Final = frozenset(get_args(UsageSource))
 _FIRST_TOKEN: Final = ("First Token Stream Event", "gen_ai.content.completion.chunk", "gen_ai.first_token")
 
 
@@ -50,14 +53,14 @@ def read(span: Span) -> Facts | None:
     provider = (text(first(attributes, "provider")) or "unknown").lower()
     request_model = text(first(attributes, "request_model")) or text(invocation.get("model"))
     error = _error(span)
-    outcome = attributes.get("otel_llm.outcome")
+    outcome = text(attributes.get("otel_llm.outcome"))
     first_chunk = _first_chunk_ms(span)
     tokens = {
         name: count(first(attributes, name))
         for name in ("input", "output", "cache_read", "cache_write", "reasoning")
     }
     known = tokens["input"] is not None or tokens["output"] is not None
-    source = attributes.get("otel_llm.usage.source")
+    source = text(attributes.get("otel_llm.usage.source"))
     retries = retries_of(attributes)
     call = {
         "source": _source(span),
@@ -72,11 +75,7 @@ def read(span: Span) -> Facts | None:
         "error": error and error["type"],
         "finish_reasons": texts(first(attributes, "finish")),
         **{f"{name}_tokens": count for name, count in tokens.items()},
-        "usage_source": source
-        if source in ("provider", "estimate", "absent")
-        else "provider"
-        if known
-        else "absent",
+        "usage_source": source if source in _USAGE_SOURCES else "provider" if known else "absent",
         "cost": amount(first(attributes, "cost")),
         "attempts": max(1, count(attributes.get("otel_llm.request.attempts")) or len(retries) + 1),
         "chunks": count(attributes.get("otel_llm.stream.chunks")),

@@ -183,6 +183,15 @@ class Keep:
             ).fetchone()
         return None if row is None else Kept(row[0], _call_of(row[1]), row[2], row[3])
 
+    def calls_of(self, trace_id: str) -> dict[str, Call]:
+        """The calls of a trace in the file, by id."""
+        first, beyond = f"{trace_id}-", f"{trace_id}."  # `.` follows `-`: all ids that begin with the trace's
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                "SELECT id, call FROM calls WHERE id > ? AND id < ?", (first, beyond)
+            ).fetchall()
+        return {call_id: _call_of(call) for call_id, call in rows}
+
     def spans(self, trace_id: str, *, limit: int) -> list[dict[str, Any]]:
         """The records of a trace's spans in the file."""
         with closing(self._connect()) as connection:

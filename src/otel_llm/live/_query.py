@@ -22,7 +22,26 @@ if TYPE_CHECKING:
     from ._calls import Call
     from ._store import Kept
 
-__all__ = ["GROUPS", "BadQuery", "Filter", "compare", "flat", "flat_summary", "groups", "summary_row"]
+__all__ = [
+    "COMPARED",
+    "GROUPS",
+    "MAX_DURATION_MS",
+    "MAX_LIMIT",
+    "MAX_SEQ",
+    "MAX_TEXT",
+    "WINDOW",
+    "BadQuery",
+    "Filter",
+    "bounded",
+    "compare",
+    "flag",
+    "flat",
+    "flat_summary",
+    "groups",
+    "number",
+    "summary_row",
+    "whole",
+]
 
 GROUPS: Final[dict[str, Callable[[Call], str | None]]] = {
     "model": lambda call: call.model or None,
@@ -40,8 +59,17 @@ BOUNDS_MS: Final = tuple(accumulate(repeat(2, 14), int.__mul__, initial=10))
 
 _TRUE: Final = ("true", "1")
 _FALSE: Final = ("false", "0")
-_MAX_TEXT: Final = 200
-_MAX_WINDOW: Final = 366 * 24 * 3600.0
+COMPARED: Final = ("model", "provider", "endpoint")
+"""What `compare` can put side by side."""
+MAX_TEXT: Final = 200
+"""Characters of what is searched for."""
+WINDOW: Final = (0.001, 366 * 24 * 3600.0)
+"""Seconds, at least and at most."""
+MAX_DURATION_MS: Final = 1e12
+MAX_LIMIT: Final = 1000
+"""Rows of a page."""
+MAX_SEQ: Final = 2**62
+_DIGITS: Final = len(str(MAX_SEQ))
 
 
 class BadQuery(ValueError):  # noqa: N818 - an answer
@@ -70,15 +98,15 @@ class Filter:
             if name in GROUPS:
                 fields[name].add(value)
         one = dict(query)
-        window = number(one, "window", 0.001, _MAX_WINDOW)
+        window = number(one, "window", *WINDOW)
         return cls(
             fields={name: frozenset(values) for name, values in fields.items()},
-            words=tuple(_bounded(one, "q").lower().split()),
-            stream=_flag(one, "stream"),
-            errors=bool(_flag(one, "errors")),
-            min_ms=number(one, "min_ms", 0, 1e12) or 0.0,
-            conversation=_bounded(one, "conversation") or None,
-            trace=_bounded(one, "trace") or None,
+            words=tuple(bounded(one, "q").lower().split()),
+            stream=flag(one, "stream"),
+            errors=bool(flag(one, "errors")),
+            min_ms=number(one, "min_ms", 0, MAX_DURATION_MS) or 0.0,
+            conversation=bounded(one, "conversation") or None,
+            trace=bounded(one, "trace") or None,
             since=now - window if window is not None else 0.0,
         )
 
@@ -100,7 +128,8 @@ class Filter:
         )
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool | None:
+def flag(query: Mapping[str, str], name: str) -> bool | None:
+    """Yes or no in the query, None when it is not given. Raises `BadQuery`."""
     text = query.get(name)
     if text in (None, ""):
         return None
@@ -123,10 +152,22 @@ def number(query: Mapping[str, str], name: str, least: float, most: float) -> fl
     return value
 
 
-def _bounded(query: Mapping[str, str], name: str) -> str:
+def whole(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
+    """A whole number in the query. Raises `BadQuery`."""
+    text = query.get(name)
+    if text in (None, ""):
+        return default
+    usable = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    if not usable or not least <= int(text) <= most:
+        raise BadQuery(f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def bounded(query: Mapping[str, str], name: str) -> str:
+    """A text in the query that is not too long, empty when it is not given. Raises `BadQuery`."""
     text = query.get(name, "")
-    if len(text) > _MAX_TEXT:
-        raise BadQuery(f"{name} must have at most {_MAX_TEXT} characters")
+    if len(text) > MAX_TEXT:
+        raise BadQuery(f"{name} must have at most {MAX_TEXT} characters")
     return text
 
 

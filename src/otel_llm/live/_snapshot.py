@@ -1,6 +1,7 @@
 """The data of frames and charts, for a selection of endpoints and models (docs/live-api.md).
 
 A snapshot is made at most every 50 ms per selection, whoever asks, and its JSON is written once.
+Clients that want one a second share one for 100 ms.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from ._aggregate import Aggregator, Series
     from ._frames import SubscriptionFilter
 
-__all__ = ["RECENT", "MetricSnapshot", "Numbers", "Snapshots"]
+__all__ = ["FRESH", "RECENT", "MetricSnapshot", "Numbers", "Snapshots"]
 
 RECENT: Final = 10
 """Points that each frame carries."""
-_FRESH: Final = 0.05
+FRESH: Final = 0.05
+"""Seconds for which a snapshot is as good as new."""
 _MAX_CACHED: Final = 256
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -228,17 +230,17 @@ class Snapshots:
         self._points: dict[int, dict[str, Any]] = {}
         self._history = (-1.0, "")
 
-    def get(self, wanted: SubscriptionFilter) -> MetricSnapshot:
-        """The snapshot of a filter's `selection`, at most 50 ms old."""
+    def get(self, wanted: SubscriptionFilter, *, age: float = FRESH) -> MetricSnapshot:
+        """The snapshot of a filter's `selection`, at most `age` seconds old."""
         now = self.aggregator.clock()
         cached = self._cached.get(wanted)
-        if cached is not None and 0 <= now - cached.timestamp < _FRESH:
+        if cached is not None and 0 <= now - cached.timestamp < age:
             return cached
         with self.aggregator.lock:
             snapshot = self._make(wanted, now)
         if len(self._cached) >= _MAX_CACHED:
             self._cached = {
-                known: old for known, old in list(self._cached.items()) if 0 <= now - old.timestamp < _FRESH
+                known: old for known, old in list(self._cached.items()) if 0 <= now - old.timestamp < FRESH
             }
         self._cached[wanted] = snapshot
         return snapshot
@@ -266,7 +268,7 @@ class Snapshots:
     def everything(self) -> str:
         """`history` of everything as JSON, at most 50 ms old."""
         now = self.aggregator.clock()
-        if not 0 <= now - self._history[0] < _FRESH:
+        if not 0 <= now - self._history[0] < FRESH:
             self._history = (now, dumps(self.history()))
         return self._history[1]
 

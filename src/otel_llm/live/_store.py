@@ -26,6 +26,8 @@ _PER_SPAN: Final = 300
 MAX_SPANS: Final = 10_000
 """Spans that are kept of one trace."""
 MAX_USAGE_ROWS: Final = 10_000
+MAX_DAYS: Final = 3660
+"""Of usage that one answer can go back."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -172,6 +174,7 @@ class Store:
         self._inner: dict[str, str] = {}
         """By the id that a call's parent would have: the call's own id."""
         self._traces: OrderedDict[str, Trace] = OrderedDict()
+        """By the time of their last span."""
         self._call_bytes = 0
         self._trace_bytes = 0
 
@@ -262,6 +265,7 @@ class Store:
                 before = trace.bytes
                 trace.add(record, text)
                 trace.updated = now
+                self._traces.move_to_end(trace_id)  # the one that is silent longest goes first
                 self._trace_bytes += trace.bytes - before
             self._shrink()
 
@@ -298,11 +302,23 @@ class Store:
         with self._lock:
             return self._calls.get(call_id)
 
+    def calls_of(self, trace_id: str) -> set[str]:
+        """The ids of a trace's calls."""
+        with self._lock:
+            trace = self._traces.get(trace_id)
+            ids = (f"{trace_id}-{span_id}" for span_id in trace.spans) if trace is not None else ()
+            return {call_id for call_id in ids if call_id in self._calls}
+
     def traces(self) -> list[Trace]:
         """All traces kept, newest first; to be read only."""
         with self._lock:
             self._shrink()
-            return list(reversed(self._traces.values()))
+            return sorted(self._traces.values(), key=lambda trace: trace.seq, reverse=True)
+
+    def has_trace(self, trace_id: str) -> bool:
+        """Whether a span of the trace is kept."""
+        with self._lock:
+            return trace_id in self._traces
 
     def trace(self, trace_id: str) -> tuple[Trace, list[dict[str, Any]]] | None:
         """One trace and its spans' records."""

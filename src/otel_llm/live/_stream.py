@@ -26,6 +26,7 @@ from ._frames import (
     subscribed,
 )
 from ._json import dumps
+from ._snapshot import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,10 @@ CLOSE_TIME: Final = 1.0
 
 _CHECK: Final = 1.0
 """Seconds between looks for clients that do not read."""
+
+
+SHARED: Final = 0.1
+"""Seconds for which clients that want an update a second, or fewer, share a snapshot."""
 
 
 class TooManyClients(Exception):  # noqa: N818 - a state, not a fault
@@ -149,7 +154,7 @@ class Hub:
         """Queue the update that is due."""
         self.updates += 1
         self._refresh()
-        snapshot = self.snapshots.get(client.selection)
+        snapshot = self.snapshots.get(client.selection, age=SHARED if client.filter.interval >= 1 else FRESH)
         before, client.before = client.before or snapshot.numbers, snapshot.numbers
         counts = self._counts()
         last = self._last.get(client.selection)

@@ -111,7 +111,7 @@ function options(spec, onCursor) {
       y: {
         range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [
           0,
-          Math.max((max ?? 0) * 1.08, spec.floor ?? 1e-9),
+          Math.max((max || 1) * 1.08, spec.floor ?? 0), // nothing at all: up to 1, so that the axis has numbers to show
         ],
       },
     },

@@ -28,7 +28,8 @@ function phase(before, after, call) {
   if (failed) {
     const retry = call.retries.find((/** @type {any} */ one) => String(one.number) === failed[1]);
     const status = retry?.status ? `status ${retry.status}` : null;
-    return { kind: "bad", label: `Attempt ${failed[1]} failed`, note: [status, retry?.error].filter(Boolean).join(", ") };
+    const error = retry?.error === String(retry?.status) ? null : retry?.error;
+    return { kind: "bad", label: `Attempt ${failed[1]} failed`, note: [status, error].filter(Boolean).join(", ") };
   }
   if (/ failed$/.test(before)) return { kind: "pause", label: "Waiting to retry" };
   if (after === "first chunk") return { kind: "wait", label: "Until the first token" };

@@ -59,9 +59,9 @@ const TILES = [
     label: "Cost",
     color: "--series-3",
     read: ({ overview, throughput }) => {
-      const hourly = (overview.cost / (throughput.window_s || 60)) * 3600;
+      const minutely = (overview.cost / (throughput.window_s || 60)) * 60;
       const unpriced = overview.unpriced ? ` · ${count(overview.unpriced)} unpriced` : "";
-      return [money(overview.cost), "/min", `${money(Math.round(hourly * 100) / 100)}/h${unpriced}`];
+      return [money(minutely), "/min", `${money(Math.round(minutely * 6000) / 100)}/h${unpriced}`];
     },
     line: (bins) => bins.sums(["cost"])[0],
   },

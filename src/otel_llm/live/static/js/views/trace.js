@@ -84,7 +84,7 @@ export function traceView(first) {
     const step = roundStep(total / 6);
     const ticks = Array.from({ length: Math.ceil(total / step) }, (_, at) => at * step);
     tree.style.setProperty("--tick", `${(step / total) * 100}%`);
-    fill(axis, ticks.map((at) => h("span", { style: { left: `${(at / total) * 100}%` }, class: at / total > 0.9 ? "last" : null }, short(at / 1000))));
+    fill(axis, ticks.map((at) => h("span", { style: { left: `${(at / total) * 100}%` }, class: at / total > 0.94 ? "last" : null }, short(at / 1000))));
   }
 
   /** Work out which rows are there, from what is closed. */
