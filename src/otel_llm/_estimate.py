@@ -160,14 +160,17 @@ def _part_texts(part: Mapping[str, Any]) -> Iterator[str]:
             yield value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def usage(model: str | None, content: Content, output: Estimate) -> Usage:
-    """The counts of a call whose provider gave none: `content` is its request, `output` what it answered."""
+def usage(model: str | None, content: Content, output: Estimate | None) -> Usage:
+    """The counts of a call whose provider gave none: `content` is its request, `output` what it answered.
+
+    `output` is None for a call that generates nothing.
+    """
     asked = Estimate(model)
     for messages in (content.system, content.input, content.tools):
         for text in texts(messages):
             asked.add(text)
     framing = _PER_MESSAGE * len(content.input or ())
-    return Usage(asked.tokens + framing, output.tokens, source="estimate")
+    return Usage(asked.tokens + framing, None if output is None else output.tokens, source="estimate")
 
 
 class CallEstimate:
@@ -206,6 +209,8 @@ class CallEstimate:
             output = self._accumulator.output()
         if self._asked == Content() and not output:
             return None
+        if self._endpoint.output is None:
+            return usage(self._model, self._asked, None)
         answered = Estimate(self._model)
         for text in texts(output):
             answered.add(text)
