@@ -21,7 +21,14 @@ from opentelemetry.context import (
     detach,
     get_current,
 )
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanKind, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanKind,
+    get_current_span,
+    set_span_in_context,
+)
 
 from . import _attributes, _guard
 from ._failure import outcome_of
@@ -213,6 +220,25 @@ class Recording:
             self.adopt(
                 tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=op.start_time)
             )
+
+    def take(self, span: Span | None) -> bool:
+        """Adopt the span that the SDK started, or start ours if it started none; whether there was one.
+
+        Without a provider the SDK gets no span, or one that stands for the caller's: not this call's to write to.
+        """
+        if span is not None and span.get_span_context() != get_current_span(self.context).get_span_context():
+            self.adopt(span)
+            return True
+        op = self.op
+        attributes = _attributes.start(op)
+        if op.stream:
+            attributes = {**attributes, names.REQUEST_STREAM: True}
+        name = f"{op.name} {op.request_model}" if op.request_model else op.name
+        tracer = self.recorder.tracer
+        self.adopt(
+            tracer.start_span(name, self.context, SpanKind.CLIENT, attributes, start_time=op.start_time)
+        )
+        return False
 
     def adopt(self, span: Span) -> None:
         """Record to `span`."""

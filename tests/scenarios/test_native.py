@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +102,50 @@ class TestSpans:
         one.messages.create(**MESSAGE)
         assert [span.name for span in in_mode.spans()] == ["chat claude-test-1"]
         assert _traceparent(server) == [None]
+
+
+class TestAdoptedWithoutASpan:
+    """The SDK starts no span where nobody gave it a provider; the call is recorded by one of ours all the same."""
+
+    @pytest.mark.parametrize("inside", [False, True], ids=["root", "child"])
+    @pytest.mark.parametrize("stream", [False, True], ids=["call", "stream"])
+    def test_ours_is_started(self, inside: bool, stream: bool, server: Any, make: Callable[..., Any]) -> None:
+        with instrumented(anthropic_native="adopt") as telemetry:
+            asked = {**MESSAGE, "stream": True} if stream else MESSAGE
+            with (
+                telemetry.tracer_provider.get_tracer("app").start_as_current_span("app")
+                if inside
+                else (nullcontext()) as app
+            ):
+                got = make("anthropic").messages.create(**asked)
+                if stream:
+                    list(got)
+                current = trace.get_current_span()
+                assert current is (app if inside else trace.INVALID_SPAN)
+            ours = [span for span in telemetry.spans() if span.name != "app"]
+        assert [(span.name, span.attributes["otel_llm.outcome"]) for span in ours] == [
+            ("chat claude-test-1", "completed")
+        ]
+        parent = ours[0].parent
+        assert (parent.span_id if parent else None) == (app.context.span_id if inside else None)
+        (sent,) = _traceparent(server)
+        assert sent is not None
+        assert sent.split("-")[2] == _id(ours[0])
+
+    def test_ours_is_started_for_a_call_that_fails_before_the_sdk_starts_its_own(
+        self, server: Any, make: Callable[..., Any]
+    ) -> None:
+        def refuse(options: Any) -> None:
+            raise LookupError
+
+        with instrumented(anthropic_native="adopt") as telemetry:
+            client = _client(telemetry, make)
+            client._copy_and_prepare = refuse
+            with pytest.raises(LookupError):
+                client.messages.create(**MESSAGE)
+            assert [(span.name, span.attributes["otel_llm.outcome"]) for span in telemetry.spans()] == [
+                ("chat claude-test-1", "failed")
+            ]
 
 
 class TestPropagation:

@@ -91,6 +91,8 @@ def retrying(recording: Recording, wait: float) -> None:
 @_guard.guarded
 def failed(recording: Recording, error: BaseException) -> None:
     """The call raised."""
+    if recording.adopting and not recording.op.span_id:
+        recording.take(None)  # it failed before the SDK started the span that was to be adopted
     response = recording.http
     answer = getattr(error, "response", None)
     if answer is not None and response is None:

@@ -3,7 +3,8 @@
 mode       what happens                                                              spans per call
 replace    the SDK is given a stand-in with our span's context: it records nothing,  ours
            and, where the client's own setting says so, sends our `traceparent`
-adopt      the SDK's span is kept, and gets what it lacks; no span of ours starts    the SDK's
+adopt      the SDK's span is kept, and gets what it lacks; no span of ours starts,   the SDK's, or
+           unless the SDK starts none, as nobody gave it a provider                  ours
 coexist    both                                                                      two
 
 Both functions that this wraps are private names of the SDK: where they are missing, `coexist` is all there is.
@@ -94,7 +95,7 @@ class NativeSpans:
         if handled:
             return stand_in
         span = self._original(tracer, base_url, options, *args, **kwargs)
-        return span if span is None else self._adopted(span) or span
+        return self._adopted(span) or span
 
     @_guard.guarded
     def _instead(self, options: Any) -> tuple[bool, Any]:
@@ -113,5 +114,4 @@ class NativeSpans:
         recording = current.get()
         if recording is None or not recording.adopting:
             return span
-        recording.adopt(span)
-        return _Adopted(span, recording)
+        return _Adopted(span, recording) if recording.take(span) else recording.stand_in()
