@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ from ._options import current as chosen_options
 from .semconv import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from opentelemetry.context import Context
 
@@ -161,6 +162,7 @@ class Recording:
         "accumulator",
         "adopting",
         "attributes",
+        "caller",
         "capture",
         "context",
         "ended",
@@ -212,7 +214,7 @@ class Recording:
         self.attributes = _attributes.shared(op)  # what every metric point of this call carries
         if op.stream:
             attributes = {**attributes, names.REQUEST_STREAM: True}  # a sampler may go by it
-        self.context = context
+        self.caller = self.context = context
         self.span: Span = INVALID_SPAN
         if not adopting:
             name = f"{op.name} {op.request_model}" if op.request_model else op.name
@@ -226,7 +228,7 @@ class Recording:
 
         Without a provider the SDK gets no span, or one that stands for the caller's: not this call's to write to.
         """
-        if span is not None and span.get_span_context() != get_current_span(self.context).get_span_context():
+        if span is not None and span.get_span_context() != get_current_span(self.caller).get_span_context():
             self.adopt(span)
             return True
         op = self.op
@@ -251,6 +253,15 @@ class Recording:
     def stand_in(self) -> Span:
         """A span that has this call's identity and records nothing."""
         return NonRecordingSpan(self.span.get_span_context())
+
+    @contextmanager
+    def outside(self) -> Generator[None]:
+        """The caller's context again, while the SDK starts a span of its own."""
+        token = attach(self.caller)
+        try:
+            yield
+        finally:
+            detach(token)
 
     def enter(self) -> None:
         """Make the span current and this recording findable, while the SDK works."""

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import MESSAGE
+from doors import MESSAGE, TLS
 from opentelemetry import trace
 from scene import instrumented
 
@@ -26,9 +26,10 @@ def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _client(telemetry: Any, make: Callable[..., Any], **option: Any) -> Any:
+def _client(telemetry: Any, make: Callable[..., Any], *, http_client: Any = None, **option: Any) -> Any:
     option = {"tracer_provider": telemetry.tracer_provider, **option}
-    return make("anthropic", max_retries=2, open_telemetry=option)
+    given = {} if http_client is None else {"http_client": http_client}
+    return make("anthropic", max_retries=2, open_telemetry=option, **given)
 
 
 @pytest.fixture
@@ -102,6 +103,48 @@ class TestSpans:
         one.messages.create(**MESSAGE)
         assert [span.name for span in in_mode.spans()] == ["chat claude-test-1"]
         assert _traceparent(server) == [None]
+
+
+class TestBeside:
+    """In `coexist` the SDK's spans and requests are those of a program without us."""
+
+    def test_the_sdks_span_has_the_parent_that_it_had(self, server: Any, make: Callable[..., Any]) -> None:
+        with instrumented(anthropic_native="coexist") as telemetry:
+            with telemetry.tracer_provider.get_tracer("app").start_as_current_span("app") as app:
+                _client(telemetry, make).messages.create(**MESSAGE)
+                assert trace.get_current_span() is app
+            parents = {span.name: span.parent and span.parent.span_id for span in telemetry.spans()}
+        assert parents == {
+            "app": None,
+            "chat claude-test-1": app.context.span_id,
+            "anthropic.messages.create": app.context.span_id,
+        }
+
+    def test_an_sdk_that_has_no_provider_sends_no_traceparent(
+        self, server: Any, make: Callable[..., Any]
+    ) -> None:
+        with instrumented(anthropic_native="coexist") as telemetry:
+            make("anthropic").messages.create(**MESSAGE)
+            assert [span.name for span in telemetry.spans()] == ["chat claude-test-1"]
+        assert _traceparent(server) == [None]
+
+
+class TestInsideACall:
+    """A call made while another one is sent is none of its business, and is not recorded itself."""
+
+    def test_each_call_keeps_its_own_span(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
+        inner = _client(in_mode, make)
+        http = anthropic.DefaultHttpxClient(
+            verify=TLS, event_hooks={"request": [lambda _: inner.messages.create(**MESSAGE)]}
+        )
+        outer = _client(in_mode, make, http_client=http)
+        outer.messages.create(**{**MESSAGE, "model": "claude-test-2"})
+        assert in_mode.open_spans() == []
+        ours = [span for span in in_mode.spans() if "otel_llm.outcome" in span.attributes]
+        assert [span.attributes["gen_ai.request.model"] for span in ours] == ["claude-test-2"]
+        assert len(in_mode.spans()) == {"replace": 1, "adopt": 2, "coexist": 3}[mode]
 
 
 class TestAdoptedWithoutASpan:
