@@ -1,7 +1,9 @@
-"""What every test gets: our own errors are raised instead of swallowed."""
+"""What every test gets: our own errors are raised instead of swallowed. And the fuzzer's seed."""
 
 from __future__ import annotations
 
+import os
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
 pytest_plugins = ["otel_llm.testing.plugin"]
 
 STARTS_PROGRAMS = ("tests/e2e/", "tests/live_page/", "tests/family/")
+
+
+def pytest_configure() -> None:
+    """One seed for all processes of a run of the fuzzer."""
+    if "OTEL_LLM_FUZZ" in os.environ:
+        os.environ.setdefault("OTEL_LLM_FUZZ_SEED", str(random.SystemRandom().randrange(2**32)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if "OTEL_LLM_FUZZ" in os.environ:
+        told = (f"{name}={os.environ[name]}" for name in ("OTEL_LLM_FUZZ", "OTEL_LLM_FUZZ_SEED"))
+        terminalreporter.write_line(" ".join(told))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +19,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from otel_llm import _recording
+from otel_llm._operation import Operation
 from otel_llm.instrumentor import LLMInstrumentor
 from otel_llm.testing import FakeProvider, Reply
 
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
     from otel_llm.testing import RecordedRequest
 
-MEMORY = 40 * 1024 * 1024
-"""Growth of resident memory between the two halves of a run that counts as flat."""
+MEMORY = 16 * 1024 * 1024
+"""Growth of resident memory in the second half of a run that counts as flat."""
+OUTCOMES = {"completed", "failed", "cancelled", "closed", "abandoned"}
+"""All of them must occur: a run in which nothing fails proves little."""
 
 FAULTS = (
     Reply(),
@@ -45,11 +49,11 @@ FAULTS = (
 
 @dataclass
 class _Count(SpanProcessor):
-    """Counts spans that started and ended."""
+    """Counts spans that started, and those that ended by their outcomes."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     started: int = 0
-    ended: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
         with self.lock:
@@ -57,7 +61,7 @@ class _Count(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         with self.lock:
-            self.ended += 1
+            self.outcomes[str((span.attributes or {}).get("otel_llm.outcome"))] += 1
 
 
 class _Load:
@@ -65,8 +69,8 @@ class _Load:
 
     def __init__(self) -> None:
         self.spans = _Count()
-        self.calls = count()
         self.made = 0
+        self.memory: list[int] = []
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -92,25 +96,30 @@ class _Load:
         """A call begins."""
         with self._lock:
             self.made += 1
-            return next(self.calls)
+            return self.made
 
-    def told(self, memory: list[int]) -> tuple[bool, str]:
+    def half(self) -> None:
+        """Note what memory and gauge say in the middle of the run."""
+        self.memory.append(_resident())
+        self.busy = self.active()
+
+    def told(self) -> tuple[bool, str]:
         """Whether nothing was lost or kept, and the figures."""
         gc.collect()
         _recording.drain()
-        memory.append(_resident())
-        open_now = len(list(_recording.open_recordings()))
-        kept = sum(isinstance(thing, _recording.Recording) for thing in gc.get_objects())
-        active = self._active()
-        growth = memory[-1] - memory[0]
-        well = self.made == self.spans.started == self.spans.ended
-        well = well and open_now == 0 and kept == 0 and active == 0 and growth < MEMORY
+        self.memory.append(_resident())
+        growth = self.memory[-1] - self.memory[0]
+        kept = sum(isinstance(thing, _recording.Recording | Operation) for thing in gc.get_objects())
+        active, outcomes = self.active(), self.spans.outcomes
+        well = self.made == self.spans.started == outcomes.total() and set(outcomes) == OUTCOMES
+        well = well and active == kept == 0 and growth < MEMORY
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         return well, (
-            f"{self.made} calls, {self.spans.ended} spans, {open_now} open, {active} in flight, "
-            f"{kept} recordings alive, resident memory {growth / 2**20:+.1f} MiB"
+            f"{self.made} calls, {outcomes.total()} spans ({told}), {active} in flight at the end, "
+            f"{kept} recordings kept, resident memory {growth / 2**20:+.1f} MiB in the second half"
         )
 
-    def _active(self) -> int:
+    def active(self) -> int:
         """The sum of the gauge of calls that run."""
         data = self.reader.get_metrics_data()
         return sum(
@@ -118,7 +127,7 @@ class _Load:
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for metric in scope.metrics
-            if metric.name.endswith(("active", "in_flight", "active_requests"))
+            if metric.name == "otel_llm.request.active"
             for point in metric.data.data_points
         )
 
@@ -138,9 +147,8 @@ def soak(seconds: float = 20.0, streams: int = 200, threads: int = 50) -> tuple[
         asks = [
             client(sdk, load.server, asynchronous=False, max_retries=0) for sdk in ("openai", "anthropic")
         ]
-        memory: list[int] = []
         stop = time.monotonic() + seconds
-        half = threading.Timer(seconds / 2, lambda: memory.append(_resident()))
+        half = threading.Timer(seconds / 2, load.half)
         workers = [threading.Thread(target=_calls, args=(load, asks, stop)) for _ in range(threads)]
         for thread in (half, *workers):
             thread.start()
@@ -149,7 +157,8 @@ def soak(seconds: float = 20.0, streams: int = 200, threads: int = 50) -> tuple[
             thread.join()
         for one in asks:
             one.close()
-        return load.told(memory)
+        well, told = load.told()
+        return well and load.busy > threads, f"{told}, {load.busy} in flight at half time"
 
 
 def _calls(load: _Load, asks: list[Any], stop: float) -> None:
@@ -215,24 +224,23 @@ def leaks(calls: int = 10_000) -> tuple[bool, str]:
         asks = [
             client(sdk, load.server, asynchronous=False, max_retries=0) for sdk in ("openai", "anthropic")
         ]
-        memory: list[int] = []
-        for number in _timed(calls, memory):
+        for number in _timed(calls, load):
             if number % 20 == 0:
                 asyncio.run(_some(load))
             with suppress(Exception):
                 _call(asks, load.begin())
         for one in asks:
             one.close()
-        return load.told(memory)
+        return load.told()
 
 
-def _timed(calls: int, memory: list[int]) -> Iterator[int]:
+def _timed(calls: int, load: _Load) -> Iterator[int]:
     """Numbers until so many, noting the memory at half of them; every twentieth stands for five async calls more."""
     rounds = calls * 20 // 25
     for number in range(rounds):
         if number == rounds // 2:
             gc.collect()
-            memory.append(_resident())
+            load.half()
         yield number
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import _guard
 from ._content import render, settle
 from ._operation import Content
-from ._plain import is_object, utf8
+from ._plain import is_list, is_object, utf8
 from ._redact import redact_text
 from ._secrets import scrub
 from .semconv import names
@@ -141,7 +141,19 @@ class Capture:
             {_ATTRIBUTES[name]: text for name, text in rendered.json.items()}
             if self._mode in _ON_SPAN
             else {},
-            {_ATTRIBUTES[name]: getattr(rendered.content, name) for name in rendered.json}
+            {
+                _ATTRIBUTES[name]: _named(getattr(rendered.content, name), text)
+                for name, text in rendered.json.items()
+            }
             if self._mode in _ON_EVENT and op.name != "embeddings"  # the event is of inference
             else {},
         )
+
+
+def _named(value: Any, text: str) -> Any:
+    """`value`, whose JSON is `text`, without keys that have no name: OpenTelemetry warns about each and drops it."""
+    if '"":' not in text:
+        return value
+    if is_object(value):
+        return {key: _named(inner, text) for key, inner in value.items() if key}
+    return [_named(inner, text) for inner in value] if is_list(value) else value

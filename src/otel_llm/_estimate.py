@@ -161,14 +161,16 @@ def _part_texts(part: Mapping[str, Any]) -> Iterator[str]:
 
 
 def usage(model: str | None, content: Content, output: Estimate | None) -> Usage:
-    """The counts of a call whose provider gave none: `content` is its request, `output` what it answered, if text."""
+    """The counts of a call whose provider gave none: `content` is its request, `output` what it answered.
+
+    `output` is None for a call that generates nothing.
+    """
     asked = Estimate(model)
     for messages in (content.system, content.input, content.tools):
         for text in texts(messages):
             asked.add(text)
     framing = _PER_MESSAGE * len(content.input or ())
-    answered = None if output is None else output.tokens
-    return Usage(asked.tokens + framing, answered, source="estimate")
+    return Usage(asked.tokens + framing, None if output is None else output.tokens, source="estimate")
 
 
 class CallEstimate:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,14 @@ from opentelemetry.context import (
     detach,
     get_current,
 )
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanKind, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanKind,
+    get_current_span,
+    set_span_in_context,
+)
 
 from . import _attributes, _guard
 from ._failure import outcome_of
@@ -32,7 +40,7 @@ from ._options import current as chosen_options
 from .semconv import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Generator
 
     from opentelemetry.context import Context
 
@@ -184,22 +192,38 @@ class Recording:
         self.recorder = recorder
         self.op = op
         self.endpoint = endpoint
+        self.caller = self.context = context
         if adopting:
             self.adopting = True
-            self.context = context
             self.span: Span = INVALID_SPAN
-            return
+        else:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start a span of our own."""
+        op = self.op
         attributes = _attributes.start(op)
         if op.stream:
             attributes[names.REQUEST_STREAM] = True  # a sampler may go by it
         name = f"{op.name} {op.request_model}" if op.request_model else op.name
-        self.span = span = recorder.tracer.start_span(
-            name, context, SpanKind.CLIENT, attributes, start_time=op.start_time
+        self.span = span = self.recorder.tracer.start_span(
+            name, self.caller, SpanKind.CLIENT, attributes, start_time=op.start_time
         )
         ids = span.get_span_context()
         op.trace_id = ids.trace_id
         op.span_id = ids.span_id
-        self.context = set_span_in_context(span, context)
+        self.context = set_span_in_context(span, self.caller)
+
+    def take(self, span: Span | None) -> bool:
+        """Adopt the span that the SDK started, or start ours if it started none; whether there was one.
+
+        Without a provider the SDK gets no span, or one that stands for the caller's: not this call's to write to.
+        """
+        if span is not None and span.get_span_context() != get_current_span(self.caller).get_span_context():
+            self.adopt(span)
+            return True
+        self.begin()
+        return False
 
     def adopt(self, span: Span) -> None:
         """Record to `span`, which somebody else has started."""
@@ -212,6 +236,15 @@ class Recording:
     def stand_in(self) -> Span:
         """A span that has this call's identity and records nothing."""
         return NonRecordingSpan(self.span.get_span_context())
+
+    @contextmanager
+    def outside(self) -> Generator[None]:
+        """The caller's context again, while the SDK starts a span of its own."""
+        token = attach(self.caller)
+        try:
+            yield
+        finally:
+            detach(token)
 
     def enter(self) -> None:
         """Make the span current and this recording findable, while the SDK works."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import MESSAGE
+from doors import MESSAGE, TLS
 from opentelemetry import trace
 from scene import instrumented
 
@@ -25,9 +26,10 @@ def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _client(telemetry: Any, make: Callable[..., Any], **option: Any) -> Any:
+def _client(telemetry: Any, make: Callable[..., Any], *, http_client: Any = None, **option: Any) -> Any:
     option = {"tracer_provider": telemetry.tracer_provider, **option}
-    return make("anthropic", max_retries=2, open_telemetry=option)
+    given = {} if http_client is None else {"http_client": http_client}
+    return make("anthropic", max_retries=2, open_telemetry=option, **given)
 
 
 @pytest.fixture
@@ -101,6 +103,92 @@ class TestSpans:
         one.messages.create(**MESSAGE)
         assert [span.name for span in in_mode.spans()] == ["chat claude-test-1"]
         assert _traceparent(server) == [None]
+
+
+class TestBeside:
+    """In `coexist` the SDK's spans and requests are those of a program without us."""
+
+    def test_the_sdks_span_has_the_parent_that_it_had(self, server: Any, make: Callable[..., Any]) -> None:
+        with instrumented(anthropic_native="coexist") as telemetry:
+            with telemetry.tracer_provider.get_tracer("app").start_as_current_span("app") as app:
+                _client(telemetry, make).messages.create(**MESSAGE)
+                assert trace.get_current_span() is app
+            parents = {span.name: span.parent and span.parent.span_id for span in telemetry.spans()}
+        assert parents == {
+            "app": None,
+            "chat claude-test-1": app.context.span_id,
+            "anthropic.messages.create": app.context.span_id,
+        }
+
+    def test_an_sdk_that_has_no_provider_sends_no_traceparent(
+        self, server: Any, make: Callable[..., Any]
+    ) -> None:
+        with instrumented(anthropic_native="coexist") as telemetry:
+            make("anthropic").messages.create(**MESSAGE)
+            assert [span.name for span in telemetry.spans()] == ["chat claude-test-1"]
+        assert _traceparent(server) == [None]
+
+
+class TestInsideACall:
+    """A call made while another one is sent is none of its business, and is not recorded itself."""
+
+    def test_each_call_keeps_its_own_span(
+        self, mode: str, in_mode: Any, server: Any, make: Callable[..., Any]
+    ) -> None:
+        inner = _client(in_mode, make)
+        http = anthropic.DefaultHttpxClient(
+            verify=TLS, event_hooks={"request": [lambda _: inner.messages.create(**MESSAGE)]}
+        )
+        outer = _client(in_mode, make, http_client=http)
+        outer.messages.create(**{**MESSAGE, "model": "claude-test-2"})
+        assert in_mode.open_spans() == []
+        ours = [span for span in in_mode.spans() if "otel_llm.outcome" in span.attributes]
+        assert [span.attributes["gen_ai.request.model"] for span in ours] == ["claude-test-2"]
+        assert len(in_mode.spans()) == {"replace": 1, "adopt": 2, "coexist": 3}[mode]
+
+
+class TestAdoptedWithoutASpan:
+    """The SDK starts no span where nobody gave it a provider; the call is recorded by one of ours all the same."""
+
+    @pytest.mark.parametrize("inside", [False, True], ids=["root", "child"])
+    @pytest.mark.parametrize("stream", [False, True], ids=["call", "stream"])
+    def test_ours_is_started(self, inside: bool, stream: bool, server: Any, make: Callable[..., Any]) -> None:
+        with instrumented(anthropic_native="adopt") as telemetry:
+            asked = {**MESSAGE, "stream": True} if stream else MESSAGE
+            with (
+                telemetry.tracer_provider.get_tracer("app").start_as_current_span("app")
+                if inside
+                else (nullcontext()) as app
+            ):
+                got = make("anthropic").messages.create(**asked)
+                if stream:
+                    list(got)
+                current = trace.get_current_span()
+                assert current is (app if inside else trace.INVALID_SPAN)
+            ours = [span for span in telemetry.spans() if span.name != "app"]
+        assert [(span.name, span.attributes["otel_llm.outcome"]) for span in ours] == [
+            ("chat claude-test-1", "completed")
+        ]
+        parent = ours[0].parent
+        assert (parent.span_id if parent else None) == (app.context.span_id if inside else None)
+        (sent,) = _traceparent(server)
+        assert sent is not None
+        assert sent.split("-")[2] == _id(ours[0])
+
+    def test_ours_is_started_for_a_call_that_fails_before_the_sdk_starts_its_own(
+        self, server: Any, make: Callable[..., Any]
+    ) -> None:
+        def refuse(options: Any) -> None:
+            raise LookupError
+
+        with instrumented(anthropic_native="adopt") as telemetry:
+            client = _client(telemetry, make)
+            client._copy_and_prepare = refuse
+            with pytest.raises(LookupError):
+                client.messages.create(**MESSAGE)
+            assert [(span.name, span.attributes["otel_llm.outcome"]) for span in telemetry.spans()] == [
+                ("chat claude-test-1", "failed")
+            ]
 
 
 class TestPropagation:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import CHAT, MESSAGES
+from doors import CHAT, MESSAGE, MESSAGES
+from scene import instrumented
 
-from otel_llm.testing import Reply
+from otel_llm.testing import Reply, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,3 +47,15 @@ def test_a_model_that_utf8_has_no_bytes_for_costs_no_export(
     assert traces.encode_spans([telemetry.span()]).SerializeToString()
     assert metrics.encode_metrics(telemetry.captured._sdk.reader.get_metrics_data()).SerializeToString()
     assert telemetry.span().name == "chat gpt-?"
+
+
+def test_a_key_without_a_name_is_not_given_to_the_sdk_that_would_complain(
+    make: Callable[..., Any], server: Any
+) -> None:
+    server.reply(Reply(tool_calls=(ToolCall("weather", '{"": 1, "in": [{"": 2, "city": "Paris"}]}'),)))
+    with instrumented(capture_content="span_and_event") as telemetry:
+        make("anthropic").messages.create(**MESSAGE)
+        [said] = (log for log in telemetry.logs() if "gen_ai.output.messages" in log.log_record.attributes)
+        [message] = said.log_record.attributes["gen_ai.output.messages"]
+        assert message["parts"][0]["arguments"] == {"in": ({"city": "Paris"},)}
+        assert '"arguments":{"":1,' in telemetry.span().attributes["gen_ai.output.messages"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -218,6 +219,15 @@ class TestEstimate:
             make("anthropic").messages.create(**MESSAGE)
             assert _usage(telemetry.span()) == (12, 8)
             assert "otel_llm.usage.source" not in telemetry.span().attributes
+
+    @pytest.mark.parametrize("reply", [Reply(drop=True), Reply(usage=False)], ids=["no answer", "no usage"])
+    def test_of_an_embedding_has_no_output(self, reply: Reply, make: Callable[..., Any], server: Any) -> None:
+        server.reply(reply)
+        with instrumented(estimate_usage=True) as telemetry:
+            with suppress(Exception):
+                make("openai").embeddings.create(model="text-embedding-3-small", input="four byte")
+            assert telemetry.span().attributes["gen_ai.usage.input_tokens"] == 7
+            assert "gen_ai.usage.output_tokens" not in telemetry.span().attributes
 
 
 class TestKeys:

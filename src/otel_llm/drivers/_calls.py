@@ -116,6 +116,8 @@ def failed(recording: Recording, error: BaseException) -> None:
     op = recording.op
     if op.attempts and not recording.sent:  # given up while the SDK waited: there was no other attempt
         op.attempts = op.attempts[:-1]
+    if recording.adopting and not recording.op.span_id:
+        recording.take(None)  # it failed before the SDK started the span that was to be adopted
     response = recording.http
     answer = getattr(error, "response", None)
     if answer is not None and response is None:

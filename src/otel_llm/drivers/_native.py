@@ -3,14 +3,16 @@
 mode       what happens                                                              spans per call
 replace    the SDK is given a stand-in with our span's context: it records nothing,  ours
            and, where the client's own setting says so, sends our `traceparent`
-adopt      the SDK's span is kept, and gets what it lacks; no span of ours starts    the SDK's
-coexist    both                                                                      two
+adopt      the SDK's span is kept, and gets what it lacks; no span of ours starts,   the SDK's, or
+           unless the SDK starts none, as nobody gave it a provider                  ours
+coexist    both, side by side: the SDK's has the parent that it has without us       two
 
 Both functions that this wraps are private names of the SDK: where they are missing, `coexist` is all there is.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -55,8 +57,10 @@ class _Adopted(wrapt.ObjectProxy[Any]):
 class NativeSpans:
     """Keeps an SDK's own spans from doubling ours."""
 
-    def __init__(self, is_inference: Callable[[Any], bool]) -> None:
+    def __init__(self, is_inference: Callable[[Any], bool], own: Callable[[], Recording | None]) -> None:
+        """`own` gives the recording of the call that the SDK is about to start a span for."""
         self._is_inference = is_inference
+        self._own = own
         self._module: Any = None
         self._original: Any = None
 
@@ -90,8 +94,10 @@ class NativeSpans:
         handled, stand_in = self._instead(options) or (False, None)
         if handled:
             return stand_in
-        span = self._original(tracer, base_url, options, *args, **kwargs)
-        return span if span is None else self._adopted(span) or span
+        recording = self._own()
+        with nullcontext() if recording is None else recording.outside():
+            span = self._original(tracer, base_url, options, *args, **kwargs)
+        return self._adopted(span, recording) or span
 
     @_guard.guarded
     def _instead(self, options: Any) -> tuple[bool, Any]:
@@ -106,9 +112,7 @@ class NativeSpans:
         return free() is None, None
 
     @_guard.guarded
-    def _adopted(self, span: Any) -> Any:
-        recording = current.get()
+    def _adopted(self, span: Any, recording: Recording | None) -> Any:
         if recording is None or not recording.adopting:
             return span
-        recording.adopt(span)
-        return _Adopted(span, recording)
+        return _Adopted(span, recording) if recording.take(span) else recording.stand_in()

@@ -89,7 +89,9 @@ class StainlessDriver:
         self.provider = provider
         self.clients = Clients(provider)
         self.recorder: Recorder | None = None
-        self._native = NativeSpans(lambda options: self._endpoint(options.method, options.url) is not None)
+        self._native = NativeSpans(
+            lambda options: self._endpoint(options.method, options.url) is not None, _own
+        )
         self._patches: list[_Patch] = []
         self._waiting = False
         self._endpoint = lru_cache(maxsize=512)(self._match)

@@ -3,7 +3,16 @@
 gevent has to patch before OpenTelemetry makes its locks and threads, so the program starts that itself.
 """
 
+import os
+import platform
+
 from gevent import monkey, spawn, wait
+
+# The SDKs ask for the platform, which runs a program, that is forks: once only, as the answer is kept.
+# Later, under gevent, OpenTelemetry's hooks start threads in the child, which then runs the parent's greenlets, and forks
+# again: without end, was it not for the second line.
+platform.platform()
+os.register_at_fork(after_in_child=lambda: os.register_at_fork(before=lambda: os._exit(1)))
 
 monkey.patch_all()
 
