@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest_plugins = ["otel_llm.testing.plugin"]
+
+with suppress(ImportError):  # the environments of `matrix.py` have no hypothesis
+    from hypothesis import settings
+
+    settings.register_profile("untimed", deadline=None)  # no test judges a time
+    settings.load_profile("untimed")
 
 STARTS_PROGRAMS = ("tests/e2e/", "tests/live_page/", "tests/family/")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from doors import CHAT, MESSAGE, MESSAGES
+from doors import CHAT, MESSAGE, MESSAGES, RESPONSE
 from scene import instrumented
 
 from otel_llm.testing import Reply, ToolCall
@@ -59,3 +59,37 @@ def test_a_key_without_a_name_is_not_given_to_the_sdk_that_would_complain(
         [message] = said.log_record.attributes["gen_ai.output.messages"]
         assert message["parts"][0]["arguments"] == {"in": ({"city": "Paris"},)}
         assert '"arguments":{"":1,' in telemetry.span().attributes["gen_ai.output.messages"]
+
+
+@pytest.mark.parametrize("capture", ["no_content", "span_only"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type": []}',
+        '{"type": {}, "delta": "x", "output_index": []}',
+        '{"type": "response.output_item.done", "item": {"type": []}, "output_index": 0}',
+        '{"type": "response.completed", "response": {"output": [{"type": []}], "status": [], "usage": []}}',
+        '{"type": "message_start", "message": {"type": [], "content": [{"type": []}], "usage": []}}',
+        '{"type": "content_block_start", "index": [], "content_block": {"type": []}}',
+        '{"type": "content_block_delta", "index": [], "delta": {"type": []}}',
+        '{"type": "message_delta", "delta": {"stop_reason": []}, "usage": []}',
+        '{"choices": [{"index": [], "delta": {"role": [], "tool_calls": [{"index": [], "type": []}]}}]}',
+        '{"choices": [{"finish_reason": [], "delta": []}], "usage": []}',
+    ],
+)
+def test_an_event_whose_type_is_no_text_is_the_applications_to_read(
+    event: str, capture: str, make: Callable[..., Any], server: Any
+) -> None:
+    head = "event: message_start\n"  # the anthropic SDK goes by it
+    server.reply(
+        Reply(body=(f"{head}data: {event}\n\n".encode(),), headers={"content-type": "text/event-stream"})
+    )
+    openai, anthropic = make("openai"), make("anthropic")
+    for create, asked in (
+        (openai.responses.create, RESPONSE),
+        (openai.chat.completions.create, CHAT),
+        (anthropic.messages.create, MESSAGE),
+    ):
+        plain = [repr(read) for read in create(**asked, stream=True)]
+        with instrumented(capture_content=capture):
+            assert [repr(read) for read in create(**asked, stream=True)] == plain

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -220,12 +219,10 @@ class TestEstimate:
             assert _usage(telemetry.span()) == (12, 8)
             assert "otel_llm.usage.source" not in telemetry.span().attributes
 
-    @pytest.mark.parametrize("reply", [Reply(drop=True), Reply(usage=False)], ids=["no answer", "no usage"])
-    def test_of_an_embedding_has_no_output(self, reply: Reply, make: Callable[..., Any], server: Any) -> None:
-        server.reply(reply)
+    def test_of_an_embedding_has_no_output(self, make: Callable[..., Any], server: Any) -> None:
+        server.reply(Reply(usage=False))
         with instrumented(estimate_usage=True) as telemetry:
-            with suppress(Exception):
-                make("openai").embeddings.create(model="text-embedding-3-small", input="four byte")
+            make("openai").embeddings.create(model="text-embedding-3-small", input="four byte")
             assert telemetry.span().attributes["gen_ai.usage.input_tokens"] == 7
             assert "gen_ai.usage.output_tokens" not in telemetry.span().attributes
 

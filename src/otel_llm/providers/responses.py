@@ -102,6 +102,8 @@ class ResponseStream:
     def _read(self, chunk: Any) -> int:
         data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         kind = data.get("type")
+        if type(kind) is not str:
+            return 0  # an odd event is the application's to read; a list could not be looked up
         if kind in self._DELTAS:
             delta = data.get("delta")
             if type(delta) is not str:
