@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import gzip
 import json
+import weakref
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -283,6 +285,28 @@ def test_grpc_refuses_what_it_cannot_take(tools: Any) -> None:
         assert response.partial_success.rejected_spans == 1
         for service in ("metrics.v1.Metrics", "logs.v1.Logs"):
             assert channel.unary_unary(f"/opentelemetry.proto.collector.{service}Service/Export")(b"") == b""
+
+
+def test_a_stopped_grpc_server_is_not_left_to_the_garbage_collector(tools: Any, monkeypatch: Any) -> None:
+    """Which would free it in a forked child too, where grpc waits for ever for a thread that is not there."""
+    made: list[weakref.ref[Any]] = []
+    make = grpc.aio.server
+
+    def server(**options: Any) -> Any:
+        one = make(**options)
+        made.append(weakref.ref(one))
+        return one
+
+    monkeypatch.setattr("grpc.aio.server", server)
+    gc.collect()
+    gc.disable()
+    try:
+        with tools.running(grpc_port=0) as live, grpc.insecure_channel(live.server.otlp["grpc"]) as channel:
+            export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+            assert export(b"") == b""
+        assert [one() for one in made] == [None]
+    finally:
+        gc.enable()
 
 
 def test_grpc_needs_the_token_too(tools: Any) -> None:

@@ -19,11 +19,13 @@ __all__ = ["GrpcServer"]
 
 
 class GrpcServer:
-    """A gRPC server; `tls`: the files of a certificate and its key. Raises OSError for those."""
+    """A gRPC server; `tls`: the files of a certificate and its key. Raises OSError for those.
+
+    Nothing that it holds refers to it, so that it is freed where it is dropped: a server of grpc's that is left
+    to the garbage collector is freed in a forked child as well, and waits there for ever for a thread of grpc's.
+    """
 
     def __init__(self, otlp: Otlp, policy: Policy, *, tls: tuple[str, str] | None = None) -> None:
-        self._otlp = otlp
-        self._policy = policy
         self._tls = None
         if tls is not None:
             cert, key = (Path(name).read_bytes() for name in tls)
@@ -37,7 +39,8 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers(
             tuple(
                 grpc.method_handlers_generic_handler(
-                    signal.service, {"Export": grpc.unary_unary_rpc_method_handler(self._export(name))}
+                    signal.service,
+                    {"Export": grpc.unary_unary_rpc_method_handler(_export(otlp, policy, name))},
                 )
                 for name, signal in SIGNALS.items()
             )
@@ -63,20 +66,21 @@ class GrpcServer:
         """Let the calls that run end, for at most a second."""
         await self._server.stop(1.0)
 
-    def _export(self, name: str) -> Any:
-        async def export(body: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-            headers = [
-                (key.encode(), value if isinstance(value, bytes) else value.encode())
-                for key, value in context.invocation_metadata() or ()
-            ]
-            if not self._policy.authorised(headers):
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "A token is needed")
-            try:
-                response = await self._otlp.take(name, body)
-            except BadBody as bad:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(bad))
-            except Busy:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "Nothing can be kept now")
-            return bytes(response.SerializeToString())
 
-        return export
+def _export(otlp: Otlp, policy: Policy, name: str) -> Any:
+    async def export(body: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        headers = [
+            (key.encode(), value if isinstance(value, bytes) else value.encode())
+            for key, value in context.invocation_metadata() or ()
+        ]
+        if not policy.authorised(headers):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "A token is needed")
+        try:
+            response = await otlp.take(name, body)
+        except BadBody as bad:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(bad))
+        except Busy:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "Nothing can be kept now")
+        return bytes(response.SerializeToString())
+
+    return export
