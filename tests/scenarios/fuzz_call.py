@@ -40,7 +40,8 @@ def _value(result: Any) -> Any:
         return type(result).__name__, _dump(result), sorted(vars(result))
     if hasattr(result, "http_response"):
         return type(result).__name__, result.http_response.status_code, sorted(vars(result))
-    return type(result).__name__, result
+    plain = isinstance(result, str | bytes | int | float | list | dict | None)
+    return (type(result).__name__, result) if plain else type(result).__name__  # a stream, from `until_done`
 
 
 def _dump(result: Any) -> str:
