@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ STARTS_PROGRAMS = ("tests/e2e/", "tests/live_page/", "tests/family/")
 
 
 def pytest_configure() -> None:
-    """One seed for all processes of a run of the fuzzer."""
+    """One seed for all processes of a run of the fuzzer; programs that can be interrupted, whoever started us."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: children inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "OTEL_LLM_FUZZ" in os.environ:
         os.environ.setdefault("OTEL_LLM_FUZZ_SEED", str(random.SystemRandom().randrange(2**32)))
 
