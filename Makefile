@@ -21,11 +21,11 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: $(VENV)/.installed ## Trace a small agent against a fake provider: no key, no network
 	$(BIN)/otel-llm demo
 
-test: $(VENV)/.installed ## Run the tests
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --reruns 1
+test: $(VENV)/.installed ## Run the tests; many wait for a socket, hence more workers than cores
+	$(BIN)/python -m pytest -q -m "not slow" -n 4 --reruns 1
 
 whole: $(VENV)/.installed ## Run the tests that start other programs, the examples among them
-	$(BIN)/python -m pytest -q -m slow -n 2 --reruns 2 --ignore=tests/live_page
+	$(BIN)/python -m pytest -q -m slow -n 3 --reruns 2 --ignore=tests/live_page
 
 page: $(VENV)/.installed ## Look at the live view's page with a browser (needs chromium)
 	$(BIN)/python -m pytest -q tests/live_page
