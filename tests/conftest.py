@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from otel_llm import _guard
 
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["otel_llm.testing.plugin"]
 
-with suppress(ImportError):  # the environments of `matrix.py` have no hypothesis
-    from hypothesis import settings
-
-    settings.register_profile("untimed", deadline=None)  # no test judges a time
-    settings.load_profile("untimed")
+settings.register_profile("untimed", deadline=None)  # no test judges a time
+settings.load_profile("untimed")
 
 STARTS_PROGRAMS = ("tests/e2e/", "tests/live_page/", "tests/family/")
 
