@@ -205,7 +205,7 @@ class TestConnection:
         assert told["otel_llm.attempt.statuses"] == (0,)
         [error] = told["otel_llm.attempt.errors"]
         assert error in ("RemoteProtocolError", "ReadError", "APIConnectionError")
-        assert 0 < told["otel_llm.retry.delay"] <= 0.01
+        assert 0 < told["otel_llm.retry.delay"] <= 0.02  # the oldest SDKs may double it
         assert _attempts(telemetry) == {("retried", error): 1, ("succeeded", None): 1}
 
     def test_no_connection_at_all(self, call: Call, telemetry: Telemetry, server: FakeProvider) -> None:

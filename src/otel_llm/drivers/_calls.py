@@ -97,17 +97,16 @@ def refused(recording: Recording, response: Any) -> None:
 
 
 @_guard.guarded
-def retrying(recording: Recording, wait: float, left: object) -> None:
-    """The SDK will wait and send again; `left` is how often it may do so, this time included."""
+def retrying(recording: Recording, wait: float, client: Any, options: Any) -> None:
+    """The SDK will wait and send again."""
     number = len(recording.op.attempts) + 1
-    if isinstance(left, int):
-        recording.op.parameters["max_retries"] = left + number - 1
     broken = sys.exception() if recording.status is None else None
     error = None if broken is None else type(broken).__name__
     attempt = Attempt(number, recording.status, perf_counter() - recording.sent, float(wait), error)
     recording.status = None
     recording.recorder.retried(recording, attempt)
     recording.sent = 0.0
+    recording.op.parameters["max_retries"] = options.get_max_retries(client.max_retries)
 
 
 @_guard.guarded

@@ -352,5 +352,5 @@ class StainlessDriver:
         wait = wrapped(*args, **kwargs)
         recording = _own()
         if recording is not None:
-            _calls.retrying(recording, wait, args[0] if args else kwargs.get("remaining_retries"))
+            _calls.retrying(recording, wait, client, args[1] if len(args) > 1 else kwargs["options"])
         return wait
