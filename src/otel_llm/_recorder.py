@@ -78,9 +78,8 @@ class Recorder:
         self.own = OwnMetrics(meter, kinds=kinds, beside_latest=latest)
         self.gauges = gauges(meter_provider)
         self.gauges.join(self, meter, kinds)
-        self.chunk_metrics = (
-            config.chunk_metrics != "off"
-        )  # whatever metrics there are: the span tells gaps too
+        # Whatever metrics there are: the span tells gaps too.
+        self.chunk_metrics = config.chunk_metrics != "off"
         self.upload = _completion_hook(config)
         self._attributes = _attributes.SpanAttributes(self.conventions)
         self.adopts = config.anthropic_native == "adopt"

@@ -206,13 +206,10 @@ class Recording:
         if op.stream:
             attributes[names.REQUEST_STREAM] = True  # a sampler may go by it
         name = f"{op.name} {op.request_model}" if op.request_model else op.name
-        self.span = span = self.recorder.tracer.start_span(
-            name, self.caller, SpanKind.CLIENT, attributes, start_time=op.start_time
+        tracer = self.recorder.tracer
+        self.adopt(
+            tracer.start_span(name, self.caller, SpanKind.CLIENT, attributes, start_time=op.start_time)
         )
-        ids = span.get_span_context()
-        op.trace_id = ids.trace_id
-        op.span_id = ids.span_id
-        self.context = set_span_in_context(span, self.caller)
 
     def take(self, span: Span | None) -> bool:
         """Adopt the span that the SDK started, or start ours if it started none; whether there was one.
@@ -226,7 +223,7 @@ class Recording:
         return False
 
     def adopt(self, span: Span) -> None:
-        """Record to `span`, which somebody else has started."""
+        """Record to `span`."""
         self.span = span
         ids = span.get_span_context()
         self.op.trace_id = ids.trace_id

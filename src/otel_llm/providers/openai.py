@@ -110,7 +110,7 @@ def _embeddings_response(op: Operation, body: Any) -> None:
 class ChatStream:
     """Chunks of chat completions and of legacy completions."""
 
-    __slots__ = ("_fresh", "_model", "_open", "_reasons", "_tools", "done", "op")
+    __slots__ = ("_fresh", "_reasons", "_tools", "done", "op")
 
     def __init__(self, op: Operation) -> None:
         self.op = op
