@@ -10,6 +10,7 @@ The result is valid JSON of the same shape at every step.
 from __future__ import annotations
 
 import json
+from functools import cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -17,9 +18,9 @@ from ._blobs import summary
 from ._plain import is_object, omitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Encoded", "clip", "encode", "fit", "level"]
+__all__ = ["Encoded", "check", "clip", "encode", "fit", "level"]
 
 _FLOOR = 64
 """Bytes below which no text is cut: ids and hashes stay whole, and a cut text has room for its mark."""
@@ -47,42 +48,33 @@ class Encoded(NamedTuple):
     """Whether the value has half surrogate pairs, which UTF-8 has no bytes for: in `text` they are `?`."""
 
 
-def _history(messages: list[dict[str, Any]]) -> str:
-    """As `_encode`; messages of one text, which most are, without a walk through their three containers."""
-    pieces: list[str] = []
-    for message in messages:
-        parts = message["parts"]
-        if len(parts) == 1 and len(message) == 2:  # noqa: PLR2004 - role and parts
-            part = parts[0]
-            content = part.get("content")
-            if content.__class__ is str and len(part) == 2 and part["type"] == "text":  # noqa: PLR2004
-                pieces += (
-                    ',{"role":',
-                    encode_basestring(message["role"]),
-                    ',"parts":[{"type":"text","content":',
-                    encode_basestring(content),
-                    "}]}",
-                )
-                continue
-        pieces += (",", _encode(message))
-    pieces[0] = f"[{pieces[0][1:]}"
-    pieces.append("]")
-    return "".join(pieces)
+@cache
+def _writer() -> Callable[[Any], bytes] | None:
+    """pydantic's writer of compact JSON, where the SDK brought it: it is four times as fast as that of `json`.
 
-
-def encode(value: Any, *, messages: bool = False) -> Encoded:
-    """`value` as JSON; `messages` says that it is a list of them.
-
-    Raises TypeError or ValueError for what JSON cannot hold.
+    Looked for by the first call, which has loaded it with the SDK.
     """
-    text = _history(value) if messages and value else _encode(value)
-    if text.isascii():
-        return Encoded(text, len(text))
     try:
-        return Encoded(text, len(text.encode()))
-    except UnicodeEncodeError:
-        data = text.encode("utf-8", "replace")
+        from pydantic_core import to_json  # noqa: PLC0415
+    except ImportError:
+        return None
+    return to_json
+
+
+def encode(value: Any) -> Encoded:
+    """`value`, which JSON can hold, as JSON."""
+    write = _writer()
+    try:
+        data = _encode(value).encode() if write is None else write(value)
+    except ValueError:  # half a surrogate pair
+        data = _encode(value).encode("utf-8", "replace")
         return Encoded(data.decode(), len(data), repaired=True)
+    return Encoded(data.decode(), len(data))
+
+
+def check(value: Any) -> None:
+    """Raise TypeError or ValueError for what JSON cannot hold; some of it `encode` would write all the same."""
+    _encode(value)
 
 
 def level(sizes: list[int], total: int) -> int:

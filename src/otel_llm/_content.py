@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._blobs import replace
-from ._budget import clip, encode, fit, level
+from ._budget import check, clip, encode, fit, level
 from ._operation import Content
 from ._redact import redact_content
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "Rendered", "render", "settle"]
 
 FIELDS = ("system", "input", "output", "tools")
-_HISTORIES = frozenset({"input", "output"})
 
 
 class Rendered(NamedTuple):
@@ -37,37 +36,43 @@ class Rendered(NamedTuple):
 def settle(content: Content, *, redact: Callable[[Any], Any] | None = None, blobs: bool = False) -> Content:
     """What may be recorded of `content`: what `redact` leaves, blobs by type, size and hash unless `blobs`.
 
-    Raises what `redact` raises: then nothing of the content may be recorded.
+    Raises what `redact` raises, and TypeError or ValueError for what it returns and JSON cannot hold: then nothing
+    of the content may be recorded.
     """
     if redact is not None:
         content = redact_content(content, redact)
-    return Content(
+    settled = Content(
         system=None if content.system is None else replace(content.system, keep=blobs),
         input=None if content.input is None else _messages(content.input, keep=blobs),
         output=None if content.output is None else _messages(content.output, keep=blobs),
         tools=content.tools,
     )
+    if redact is not None:
+        for name in FIELDS:
+            check(getattr(settled, name))
+    return settled
 
 
 def _messages(messages: list[dict[str, Any]], *, keep: bool) -> list[dict[str, Any]]:
     """The same list unless a part of it may hold a blob."""
-    settled = messages
-    for index, message in enumerate(messages):
-        parts = message["parts"]
-        if len(parts) != 1 or parts[0]["type"] != "text":
-            if settled is messages:
-                settled = messages.copy()
-            settled[index] = {**message, "parts": replace(parts, keep=keep)}
+    odd = [
+        index
+        for index, message in enumerate(messages)
+        if len(parts := message["parts"]) != 1 or parts[0]["type"] != "text"
+    ]
+    if not odd:
+        return messages
+    settled = messages.copy()
+    for index in odd:
+        message = messages[index]
+        settled[index] = {**message, "parts": replace(message["parts"], keep=keep)}
     return settled
 
 
 def render(content: Content, *, attribute_bytes: int, span_bytes: int) -> Rendered:
-    """`content` as JSON of at most `attribute_bytes` per field and `span_bytes` in all, in bytes of UTF-8.
-
-    Raises TypeError or ValueError if a redactor left something that JSON cannot hold.
-    """
+    """`content` as JSON of at most `attribute_bytes` per field and `span_bytes` in all, in bytes of UTF-8."""
     values = {name: clip(value, attribute_bytes) for name in FIELDS if (value := getattr(content, name))}
-    encoded = {name: encode(value, messages=name in _HISTORIES) for name, value in values.items()}
+    encoded = {name: encode(value) for name, value in values.items()}
     sizes = [min(entry.size, attribute_bytes) for entry in encoded.values()]
     limit = attribute_bytes if sum(sizes) <= span_bytes else level(sizes, span_bytes)
     texts: dict[str, str] = {}

@@ -17,6 +17,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from . import _guard
+from ._budget import check
 from ._operation import Content
 
 if TYPE_CHECKING:
@@ -97,8 +98,13 @@ def _run(hook: Any, content: Content, span: Any) -> Content:
 
 
 def _back(items: list[Any]) -> list[dict[str, Any]]:
-    """Dataclasses as our plain shapes: the conventions record what a hook has left of the content."""
-    return [_filled(asdict(item)) for item in items]
+    """Dataclasses as our plain shapes: the conventions record what a hook has left of the content.
+
+    Raises TypeError or ValueError for what JSON cannot hold.
+    """
+    left = [_filled(asdict(item)) for item in items]
+    check(left)
+    return left
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:

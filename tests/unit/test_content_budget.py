@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_llm._blobs import replace, summary
-from otel_llm._budget import encode, fit, level
+from otel_llm._budget import _writer, check, encode, fit, level
 from otel_llm._content import render, settle
 from otel_llm._operation import Content
 from support.content import conforms
@@ -316,9 +316,24 @@ def _subsequence(kept: list[Any], given: list[Any]) -> bool:
 
 @settings(deadline=None, max_examples=60)
 @given(_conversations)
-def test_the_quick_way_to_json_is_no_other_json(messages: list[dict[str, Any]]) -> None:
+def test_the_quick_way_to_json_says_the_same(messages: list[dict[str, Any]]) -> None:
     settled = settle(Content(input=messages)).input
-    assert encode(settled, messages=True) == encode(settled)
+    check(settled)
+    encoded = encode(settled)
+    assert json.loads(encoded.text) == settled
+    assert (encoded.size, encoded.repaired) == (len(encoded.text.encode()), False)
+
+
+def test_without_pydantic_json_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = _say('Grüße \x00\x1f\x7f "\\\u2028 🦀', "half a pair: \ud83e")
+    quick = encode(messages[:1]), encode(messages)
+    monkeypatch.setitem(sys.modules, "pydantic_core", None)
+    _writer.cache_clear()
+    try:
+        assert (encode(messages[:1]), encode(messages)) == quick
+    finally:
+        monkeypatch.undo()
+        _writer.cache_clear()
 
 
 @settings(deadline=None, max_examples=100)

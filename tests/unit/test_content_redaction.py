@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -140,9 +141,11 @@ def test_a_redactor_that_raises_or_returns_nonsense_is_not_survived() -> None:
     for nonsense in ("text", 5, [], {"content": "no type"}, {"type": 5}):
         with pytest.raises(TypeError, match="a redactor returns a part or None"):
             settle(_content(), redact=lambda _, given=nonsense: given)
-    unprintable = settle(_content(), redact=lambda _: {"type": "text", "content": {1, 2}})
-    with pytest.raises(TypeError):
-        render(unprintable, attribute_bytes=10_000, span_bytes=10_000)
+    for unprintable in ({1, 2}, b"bytes", datetime.now(tz=UTC), object()):
+        with pytest.raises(TypeError):
+            settle(_content(), redact=lambda _, given=unprintable: {"type": "text", "content": given})
+    with pytest.raises(ValueError, match="JSON"):
+        settle(_content(), redact=lambda _: {"type": "text", "content": float("nan")})
 
 
 def test_texts_that_are_no_part() -> None:

@@ -126,18 +126,23 @@ def _blocks(content: Any) -> list[Part]:
 def _history(value: Any) -> list[dict[str, Any]]:
     if not is_list(value):
         return [message("user", [unread(value)])]
-    read: list[dict[str, Any]] = []
-    for item in value:
-        facts: Mapping[str, Any] = item if item.__class__ is dict else known(item)  # the one hot loop
-        role = facts.get("role")
-        content = facts.get("content")
-        if type(content) is str and type(role) is str:
-            read.append({"role": role, "parts": [{"type": "text", "content": content}]})
-        elif isinstance(role, str):
-            read.append(message(_role(role, content), _blocks(content)))
-        else:
-            read.append(message("user", [unread(item)]))
-    return read
+    return [
+        {"role": role, "parts": [{"type": "text", "content": content}]}
+        if item.__class__ is dict
+        and type(content := item.get("content")) is str
+        and type(role := item.get("role")) is str
+        else _message(item)
+        for item in value
+    ]
+
+
+def _message(item: Any) -> dict[str, Any]:
+    """A message of the history that is more than a text."""
+    facts = known(item)
+    role, content = facts.get("role"), facts.get("content")
+    if isinstance(role, str):
+        return message(_role(role, content), _blocks(content))
+    return message("user", [unread(item)])
 
 
 def _role(role: str, content: Any) -> str:
