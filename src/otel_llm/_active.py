@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import _progress, logger
 from ._config import Config
 from ._recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["active", "off", "on", "watch"]
+__all__ = ["active", "follow", "off", "on", "watch"]
 
 _lock = threading.RLock()
 _used: list[Recorder] = []
 _watchers: list[Callable[[Recorder], object]] = []
+_followers: list[Callable[[Config | None], object]] = []
 
 
 def on(recorder: Recorder) -> None:
@@ -34,6 +35,12 @@ def watch(fn: Callable[[Recorder], object]) -> None:
     if fn not in _watchers:
         _watchers.append(fn)
     fn(active())
+
+
+def follow(fn: Callable[[Config | None], object]) -> None:
+    """Call `fn` with the settings for reports of streams, now and when they change; None without `instrument()`."""
+    _followers.append(fn)
+    fn(_reporting())
 
 
 def off(recorder: Recorder) -> None:
@@ -58,16 +65,32 @@ def _default() -> Recorder:
     return Recorder(Config.load())
 
 
+def _configs() -> list[Config]:
+    """The newest first."""
+    return [recorder.config for recorder in reversed(_used)]
+
+
+def _reporting() -> Config | None:
+    configs = _configs()
+    newest = configs[0] if configs else None
+    return next((config for config in configs if config.on_progress is not None), newest)
+
+
 def _apply() -> None:
     """Switch reports and the log on or off; of several settings the newest that asks for something counts."""
-    configs = [recorder.config for recorder in reversed(_used)]
-    newest = configs[0] if configs else None
-    _progress.configure(next((config for config in configs if config.on_progress is not None), newest))
-    level = next((config.log for config in configs if config.log != "off"), None)
-    if level is not None:
-        logger.attach(level)
-    elif _logs:
-        logger.detach()
+    config = _reporting()
+    if config is not None and config.on_progress is not None:
+        import_module("._progress", __package__)  # it follows
+    for fn in _followers:
+        fn(config)
+    level = next((config.log for config in _configs() if config.log != "off"), None)
+    if level is not None or _logs:
+        from . import logger  # noqa: PLC0415 - only who wants a log needs it
+
+        if level is None:
+            logger.detach()
+        else:
+            logger.attach(level)
     _logs[:] = [level] if level is not None else []
 
 

@@ -50,7 +50,7 @@ class Encoded(NamedTuple):
 
 @cache
 def _writer() -> Callable[[Any], bytes] | None:
-    """pydantic's writer of compact JSON, where the SDK brought it: it is four times as fast as that of `json`.
+    """Pydantic's writer of compact JSON, where the SDK brought it: it is four times as fast as that of `json`.
 
     Looked for by the first call, which has loaded it with the SDK.
     """

@@ -13,11 +13,11 @@ import logging
 import os
 import sys
 from dataclasses import dataclass, field, fields
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from decimal import Decimal
 
     from ._operation import Operation
 
@@ -85,6 +85,8 @@ def _positive(value: Any) -> int:
 
 
 def _dollars(value: Any) -> Decimal:
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - only who has a budget needs it
+
     try:
         amount = Decimal(str(value))
     except InvalidOperation:

@@ -11,13 +11,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from . import _active, _attributes
-from .cost import Costs, Signals
 from .semconv import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._recorder import Recorder
+    from .cost import Signals
 
 __all__ = ["switch_on"]
 
@@ -36,7 +36,12 @@ def switch_on(recorder: Recorder) -> list[Callable[[], object]]:
 
 
 def _prices(recorder: Recorder) -> list[Callable[[], object]]:
-    costs = Costs.load(recorder.config, signals=_signals(recorder))
+    config = recorder.config
+    if not config.cost and config.cost_threshold is None and config.cost_budget is None:
+        return []
+    from .cost import Costs  # noqa: PLC0415 - only who wants prices needs it
+
+    costs = Costs.load(config, signals=_signals(recorder))
     if costs is None:
         return []
     recorder.costs = costs
@@ -45,6 +50,8 @@ def _prices(recorder: Recorder) -> list[Callable[[], object]]:
 
 
 def _signals(recorder: Recorder) -> Signals:
+    from .cost import Signals  # noqa: PLC0415 - as above
+
     made = {
         item.name: item.create(recorder.meter)
         for item in own.INSTRUMENTS

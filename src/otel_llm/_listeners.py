@@ -8,6 +8,9 @@ start     (operation)                the call begins
 attempt   (operation, Attempt)       an HTTP attempt failed and the SDK is about to wait and send again
 chunk     (operation, chunk, now)    a stream gave its caller's next chunk (the SDK's object; `now`: perf_counter)
 end       (operation)                the call has ended; its record is frozen
+
+Prices, which an ended call is given before anybody hears of it, are here too: most programs have none, and load no
+`cost`.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from . import _guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .cost import Costs
+
 __all__ = ["Listeners", "Phase", "listeners"]
 
 Phase = Literal["start", "attempt", "chunk", "end"]
@@ -28,7 +33,7 @@ Phase = Literal["start", "attempt", "chunk", "end"]
 class Listeners:
     """Tuples of functions, replaced as a whole on change, so that readers need no lock."""
 
-    __slots__ = ("_lock", "attempt", "chunk", "end", "start")
+    __slots__ = ("_lock", "attempt", "chunk", "costs", "end", "start")
 
     def __init__(self) -> None:
         # As every lock here that a call takes: a signal handler or a finaliser may make a call while its own thread
@@ -38,6 +43,8 @@ class Listeners:
         self.attempt: tuple[Callable[..., object], ...] = ()
         self.chunk: tuple[Callable[..., object], ...] = ()
         self.end: tuple[Callable[..., object], ...] = ()
+        self.costs: Costs | None = None
+        """What prices the calls of recorders without prices of their own: the newest of those attached."""
 
     def add(self, phase: Phase, fn: Callable[..., object]) -> None:
         """Call `fn` at `phase` from now on; a function already there is not added again."""

@@ -99,8 +99,7 @@ class _FrozenUsage(_Frozen, Usage):
     __slots__ = ()
 
 
-@dataclass(slots=True, frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One HTTP attempt of a call that was not its last."""
 
     number: int
@@ -143,8 +142,7 @@ class Server:
     """What the provider itself says the call cost, in US dollars (OpenRouter, for instance)."""
 
 
-@dataclass(slots=True, frozen=True)
-class ErrorInfo:
+class ErrorInfo(NamedTuple):
     """Why a call failed, without a reference to the exception."""
 
     type: str
@@ -327,7 +325,7 @@ def _plain(record: Any) -> dict[str, Any]:
 def _plain_value(value: Any) -> Any:
     if isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, RateLimit):
+    if isinstance(value, Attempt | ErrorInfo | RateLimit):
         return {name: item for name, item in value._asdict().items() if item is not None}
     if isinstance(value, tuple | list):
         return [_plain_value(item) for item in cast("list[Any]", value)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import lru_cache
-from time import perf_counter, time_ns
+from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -19,7 +19,6 @@ from opentelemetry import context as otel
 
 from . import _dispatch
 from ._config import Config
-from ._payloads import SessionMetadata, SpanMeasurements, StartMeasurements
 from ._plain import utf8
 
 if TYPE_CHECKING:
@@ -172,17 +171,18 @@ class _SessionBlock(_Block[Session]):
     def __enter__(self) -> Session:
         value = super().__enter__()
         self._started = perf_counter()
-        self._emit("llm.session.start", StartMeasurements(time_ns()))
+        self._tell("llm.session.start")
         return value
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
-        self._emit("llm.session.stop", SpanMeasurements(perf_counter() - self._started))
+        self._tell("llm.session.stop", perf_counter() - self._started)
 
-    def _emit(self, event: str, measurements: object) -> None:
+    def _tell(self, event: str, seconds: float | None = None) -> None:
         if _dispatch.wanted(event):
-            own = self._value
-            _dispatch.emit(event, measurements, SessionMetadata(own.conversation_id, own.user_id, None))
+            from ._events import session as tell  # noqa: PLC0415 - loaded with the handler
+
+            tell(event, self._value, seconds)
 
     def _within(self, outer: Session) -> Session:
         own = self._value

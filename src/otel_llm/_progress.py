@@ -15,9 +15,10 @@ import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import _dispatch, _guard, _recording
+from . import _active, _dispatch, _guard, _recording
 from ._background import Worker
 from ._config import Config
+from ._events import brief
 from ._listeners import listeners
 from ._options import Options, capture_mode
 from ._options import current as chosen_options
@@ -138,7 +139,7 @@ class _Stream:
         """Report to whoever wants it; hooks have events of their own for the end."""
         report = self.report(now, last=last)
         if not last and _dispatch.wanted(_EVENT):
-            _dispatch.emit(_EVENT, report._replace(raw_chunks=None), _dispatch.brief(self.op))
+            _dispatch.emit(_EVENT, report._replace(raw_chunks=None), brief(self.op))
         if self.callback is not None:
             try:
                 self.callback(report)
@@ -179,7 +180,7 @@ def _raw(chunk: Any) -> bytes:
 
 
 def configure(config: Config | None) -> None:
-    """Take settings from `config`, of `instrument()`; None when it is undone."""
+    """Take settings from `config`, of `instrument()`; None when it is undone. `_active` calls it."""
     global _config  # noqa: PLW0603 - the settings of this process
     _config = Config() if config is None else config
     with _lock:
@@ -283,6 +284,7 @@ def _forked() -> None:
 
 os.register_at_fork(after_in_child=_forked)
 _worker = Worker("otel_llm-progress", limit=_WAITING, tick=_tick)
+_active.follow(configure)
 
 
 def flush(timeout: float = 1.0) -> bool:

@@ -22,7 +22,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from . import _attributes, _guard, _recording, cost, semconv
+from . import _attributes, _guard, _recording, semconv
 from ._failure import describe
 from ._listeners import listeners, tell
 from ._metrics import OwnMetrics, gauges
@@ -202,7 +202,7 @@ class Recorder:
         ):
             _settle(recording, op, error)
         content = None if recording.capture is None else self._content(recording, recording.capture)
-        costs = self.costs or cost.shared
+        costs = self.costs or listeners.costs
         if costs is not None:
             costs.finish(op)
         self._span(recording, op, None if content is None else content.on_span)

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import _guard
-from ._listeners import tell
+from ._listeners import listeners, tell
 from ._operation import Outcome
 from ._prices import EXACT, Price, PublicPrices, Table, dollars
 
@@ -290,11 +290,9 @@ class Costs:
 
 
 _attached: tuple[Costs, ...] = ()
-shared: Costs | None = None
-"""What prices the calls of recorders without prices of their own: the newest of those attached."""
 
 
 def _attach(*costs: Costs) -> None:
-    global _attached, shared  # noqa: PLW0603
+    global _attached  # noqa: PLW0603
     _attached = costs
-    shared = costs[-1] if costs else None
+    listeners.costs = costs[-1] if costs else None

@@ -92,24 +92,22 @@ _CODES: Final = {
 }
 """Codes that name a cause, in lower case: OpenAI and who copies its API, Azure, `error_code` of Anthropic."""
 
-_WORDS: Final = tuple(
-    (re.compile(pattern), category)
-    for pattern, category in (
-        ("timeout|timed_out|time_exceeded", "timeout"),
-        ("not_found|expired", "not_found"),
-        ("quota|billing|spend|credit", "quota"),
-        ("rate_limit|too_many_requests|^(requests|tokens)$", "rate_limit"),
-        ("auth|api_key|credential|invalid_grant|subject_token", "authentication"),
-        ("permission|denied|forbidden|not_allowed|restricted", "permission_denied"),
-        ("conflict|precondition|already", "conflict"),
-        ("policy|moderation|safety", "content_filter"),
-        ("overloaded|unavailable|server_error|api_error|internal", "server_error"),
-        ("invalid|unsupported|too_large|too_small|image", "validation"),
-    )
+_WORDS: Final = (
+    ("timeout|timed_out|time_exceeded", "timeout"),
+    ("not_found|expired", "not_found"),
+    ("quota|billing|spend|credit", "quota"),
+    ("rate_limit|too_many_requests|^(requests|tokens)$", "rate_limit"),
+    ("auth|api_key|credential|invalid_grant|subject_token", "authentication"),
+    ("permission|denied|forbidden|not_allowed|restricted", "permission_denied"),
+    ("conflict|precondition|already", "conflict"),
+    ("policy|moderation|safety", "content_filter"),
+    ("overloaded|unavailable|server_error|api_error|internal", "server_error"),
+    ("invalid|unsupported|too_large|too_small|image", "validation"),
 )
 """What other codes say, for an error in a stream or in a response, which has no status; the first that fits.
 
-The `type`s of errors of the Anthropic API are among them."""
+The `type`s of errors of the Anthropic API are among them.
+`re` compiles each when it is first needed: a program without errors needs none."""
 
 _STATUSES: Final = {
     401: "authentication",
@@ -203,9 +201,8 @@ _BASES: Final = {
 
 An `APIError` without a status came in a stream; the last two the SDK itself raises, for a missing key say."""
 
-_TOO_LONG: Final = re.compile(
-    r"prompt is too long|maximum context length|context (?:window|limit)|too many (?:input )?tokens",
-    re.IGNORECASE,
+_TOO_LONG: Final = (
+    r"(?i)prompt is too long|maximum context length|context (?:window|limit)|too many (?:input )?tokens"
 )
 """How a 400 says that the context is too small where there is no code for it: Anthropic, vLLM, others."""
 
@@ -228,7 +225,7 @@ def _by_class(exception: type[BaseException] | None, table: Mapping[str, str]) -
 
 
 def _by_words(code: str) -> str | None:
-    return next((category for pattern, category in _WORDS if pattern.search(code)), None)
+    return next((category for pattern, category in _WORDS if re.search(pattern, code)), None)
 
 
 def classify(
@@ -253,6 +250,6 @@ def classify(
         or _by_class(exception, _BASES)
         or "unknown"
     )
-    if category == "validation" and message and _TOO_LONG.search(message):
+    if category == "validation" and message and re.search(_TOO_LONG, message):
         category = "context_length"
     return Kind(category, category in _RETRYABLE)

@@ -23,7 +23,7 @@ from time import perf_counter, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import _dispatch, _progress
+from . import _dispatch, _events, _progress
 from ._payloads import (
     EVENTS,
     PAYLOADS,
@@ -178,7 +178,7 @@ def detach(id: str) -> bool:  # noqa: A002 - as in `attach`
 
 def _sync() -> None:
     before = wanted("llm.stream.progress")
-    _dispatch.sync([handler for handlers in _attached.values() for handler in handlers])
+    _events.sync([handler for handlers in _attached.values() for handler in handlers])
     _progress.want("hooks", wanted("llm.stream.progress") - before)
 
 

@@ -9,6 +9,7 @@ from doors import CHAT, MESSAGE
 from scene import instrumented
 
 from otel_llm import cost
+from otel_llm._listeners import listeners
 from otel_llm.instrumentor import (
     AnthropicInstrumentor,
     OpenAIInstrumentor,
@@ -109,4 +110,4 @@ def test_a_stream_that_outlives_its_instrumentation_is_priced(make: Callable[...
         [span] = telemetry.spans()
         assert span.attributes["otel_llm.cost"] == 1
         assert _spent(telemetry) == {"openai": 1}
-        assert cost.shared is None
+        assert listeners.costs is None

@@ -9,7 +9,7 @@ Each violation is a line of text: where, then what.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics.export import ExponentialHistogram, Histogram, Sum
@@ -66,7 +66,7 @@ def tables(setting: str) -> Tables:
     for event in (*(event for each in conventions for event in each.events), *own.EVENTS):
         known = events.get(event.name)
         events[event.name] = (
-            replace(known, attributes=_union(known.attributes, event.attributes)) if known else event
+            known._replace(attributes=_union(known.attributes, event.attributes)) if known else event
         )
     instruments = [item for each in reversed(conventions) for item in each.instruments]
     modalities: dict[str, tuple[str, ...]] = {}
@@ -89,7 +89,7 @@ def _united(operations: tuple[str, ...], conventions: tuple[semconv.Convention, 
     attributes: tuple[Attribute, ...] = ()
     for form in forms:
         attributes = _union(attributes, form.attributes)
-    return replace(forms[-1], operations=operations, attributes=attributes)
+    return forms[-1]._replace(operations=operations, attributes=attributes)
 
 
 def _union(first: tuple[Attribute, ...], second: tuple[Attribute, ...]) -> tuple[Attribute, ...]:

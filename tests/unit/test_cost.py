@@ -23,6 +23,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_llm import _attributes, _guard, _prices, cost
 from otel_llm._config import Config
+from otel_llm._listeners import listeners
 from otel_llm._operation import ErrorInfo, Operation, Outcome, Server, Usage
 from otel_llm.semconv import names, own
 
@@ -458,7 +459,7 @@ class Calls:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cost, "_attached", ())
-        monkeypatch.setattr(cost, "shared", None)
+        monkeypatch.setattr(listeners, "costs", None)
         self._reader = InMemoryMetricReader()
         meter = MeterProvider([self._reader]).get_meter("otel_llm")
         made = {item.name: item.create(meter) for item in own.INSTRUMENTS if item.group in ("cost", "budget")}
@@ -471,7 +472,7 @@ class Calls:
         )
 
     def end(self, op: Operation) -> Operation:
-        costs = cost.shared
+        costs = listeners.costs
         if costs is not None:
             costs.finish(op)
         op.freeze()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from otel_llm import _dispatch, hooks
+from otel_llm import _dispatch, _events, hooks
 from otel_llm._listeners import listeners
 from otel_llm._operation import Content, ErrorInfo, Outcome, RateLimit, Server, Usage
 from support import operations
@@ -214,7 +214,7 @@ def test_an_event_listens_to_nothing_else_than_it_needs(event: str) -> None:
     hooks.attach("mine", event, lambda *_: None)
     added = {phase for phase in PHASES if getattr(listeners, phase) != before[phase]}
     if event != "llm.stream.progress":
-        assert added == set(_dispatch._PHASES.get(event, ()))
+        assert added == set(_events._PHASES.get(event, ()))
     hooks.detach("mine")
     assert {phase: getattr(listeners, phase) for phase in PHASES} == before
 

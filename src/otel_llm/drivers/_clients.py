@@ -5,8 +5,7 @@ Worked out once per client and base URL, as every call needs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Clients"]
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """The facts of one client of an SDK."""
 
     recorder: Recorder

@@ -8,9 +8,8 @@ They read SDK objects through `fields`, so that the same code reads a model, a d
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,8 +86,7 @@ class OutputAccumulator(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One path of a provider's API that runs a model."""
 
     operation: str
@@ -116,8 +114,7 @@ class Endpoint:
         return re.search(f"{pattern}$", path) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(NamedTuple):
     """One SDK and the API that it speaks."""
 
     name: str
@@ -139,7 +136,5 @@ class Provider:
     """The newest release that the scenarios ran on."""
     flavour: str = "openai"
     """Whose wire format the endpoints are."""
-    key_seams: Mapping[str, tuple[tuple[str, str, str], ...]] = field(
-        default_factory=dict[str, "tuple[tuple[str, str, str], ...]"]
-    )
+    key_seams: Mapping[str, tuple[tuple[str, str, str], ...]] = NOTHING
     """By module: class, method that fetches a key, and the attribute without which it fetches none."""

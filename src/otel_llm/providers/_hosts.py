@@ -7,9 +7,8 @@ A name starting with a dot matches every host below it; `*` stands for any text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,8 +113,7 @@ USAGE_OPTION_HOSTS = frozenset(
 """Who documents that option."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answerer:
+class Answerer(NamedTuple):
     """Who answers a client's calls."""
 
     label: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -142,6 +141,8 @@ def _paid(op: Operation, usage: Mapping[str, Any]) -> None:
     cost = usage.get("cost")
     cost = fields(cost).get("total_cost", cost)
     if type(cost) in (int, float) and 0 <= cost < inf:
+        from decimal import Decimal  # noqa: PLC0415 - few hosts say what a call cost
+
         server_of(op).cost = Decimal(str(cost))
     if op.usage is not None and op.usage.cache_read is None:
         op.usage.cache_read = whole(usage.get("prompt_cache_hit_tokens"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .._failure import said
@@ -40,7 +39,7 @@ class _GroqStream(ChatStream):
         return size
 
 
-GROQ_CHAT = replace(CHAT, accumulator=_GroqStream)
+GROQ_CHAT = CHAT._replace(accumulator=_GroqStream)
 
 
 def _together_chunk(chunk: object) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class _TogetherOutput(_openai_content.ChatOutput):
         super().add(_together_chunk(chunk))
 
 
-TOGETHER_COMPLETIONS = replace(COMPLETIONS, accumulator=_TogetherStream, output_accumulator=_TogetherOutput)
+TOGETHER_COMPLETIONS = COMPLETIONS._replace(accumulator=_TogetherStream, output_accumulator=_TogetherOutput)
 
 
 def _fireworks_response(op: Operation, body: object) -> None:
@@ -81,7 +80,7 @@ def _fireworks_response(op: Operation, body: object) -> None:
     MESSAGES.response(op, record(body))
 
 
-FIREWORKS_MESSAGES = replace(MESSAGES, response=_fireworks_response)
+FIREWORKS_MESSAGES = MESSAGES._replace(response=_fireworks_response)
 
 _WRITER: Table = {"random_seed": ("seed", integer)}
 
@@ -116,7 +115,7 @@ class _WriterOutput(_openai_content.ChatOutput):
         super().add(_writer_chunk(chunk))
 
 
-WRITER_CHAT = replace(CHAT, path="/v1/chat")
-WRITER_COMPLETIONS = replace(
-    COMPLETIONS, request=_writer_request, accumulator=_WriterStream, output_accumulator=_WriterOutput
+WRITER_CHAT = CHAT._replace(path="/v1/chat")
+WRITER_COMPLETIONS = COMPLETIONS._replace(
+    request=_writer_request, accumulator=_WriterStream, output_accumulator=_WriterOutput
 )

@@ -6,8 +6,6 @@ docs/telemetry.md is generated from them: `python -m otel_llm.semconv`.
 
 from __future__ import annotations
 
-import dataclasses
-
 from . import latest, own, v1_41
 from ._types import Attribute, Convention, Event, Instrument, SpanForm
 
@@ -31,7 +29,7 @@ def chosen(setting: str) -> tuple[Convention, ...]:
     `OTEL_SEMCONV_STABILITY_OPT_IN` is not read: it never selects unreleased names.
     """
     if setting == "both":
-        return (dataclasses.replace(v1_41.CONVENTION, schema_url=None), latest.BESIDE_1_41)
+        return (v1_41.CONVENTION._replace(schema_url=None), latest.BESIDE_1_41)
     return (v1_41.CONVENTION,) if setting == "1.41" else (latest.CONVENTION,)
 
 

@@ -1,9 +1,12 @@
-"""What a version of the conventions is made of: plain frozen data, and the instruments made from it."""
+"""What a version of the conventions is made of: plain frozen data, and the instruments made from it.
+
+Named tuples, here and elsewhere: to make the class of one takes a fifth of the time that a frozen dataclass takes, and
+programs pay for that whenever they start.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from opentelemetry.context import Context
 
@@ -48,8 +51,7 @@ TOKEN_BUCKETS = tuple(4**power for power in range(14))
 """Tokens: the conventions' boundaries, 1, 4, 16, ... 67108864."""
 
 
-@dataclass(slots=True, frozen=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One attribute, as it stands on a span or an event."""
 
     name: str
@@ -68,8 +70,7 @@ class Attribute:
     """Set when the span starts, so that a sampler sees it."""
 
 
-@dataclass(slots=True, frozen=True)
-class Instrument:
+class Instrument(NamedTuple):
     """One metric."""
 
     name: str
@@ -123,8 +124,7 @@ _OBSERVABLE = {
 }
 
 
-@dataclass(slots=True, frozen=True)
-class SpanForm:
+class SpanForm(NamedTuple):
     """What a span of some operations looks like."""
 
     id: str
@@ -144,8 +144,7 @@ class SpanForm:
         return f"{operation} {subject}" if subject else operation
 
 
-@dataclass(slots=True, frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event: a log record with an event name."""
 
     name: str
@@ -182,8 +181,7 @@ class MakeMetrics(Protocol):
         ...
 
 
-@dataclass(slots=True, frozen=True)
-class Convention:
+class Convention(NamedTuple):
     """One version of the conventions."""
 
     version: str

@@ -5,7 +5,6 @@ Source: semantic-conventions-genai, main of October 2026. They change without no
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _common as common
@@ -344,8 +343,7 @@ CONVENTION: Final = Convention(
 )
 """What `latest` emits."""
 
-BESIDE_1_41: Final = dataclasses.replace(
-    CONVENTION,
+BESIDE_1_41: Final = CONVENTION._replace(
     parameters={
         name: attribute
         for name, attribute in CONVENTION.parameters.items()
