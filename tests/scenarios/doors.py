@@ -25,7 +25,9 @@ RESPONSE = {"model": "gpt-4o", "input": "MY-PROMPT"}
 PROMPT = {"model": "gpt-3.5-turbo-instruct", "prompt": "MY-PROMPT"}
 EMBEDDING = {"model": "text-embedding-3-small", "input": "MY-PROMPT"}
 MESSAGE = {"model": "claude-test-1", "max_tokens": 64, "messages": MESSAGES}
+COMPLETE = {"model": "claude-2.1", "max_tokens_to_sample": 64, "prompt": "MY-PROMPT"}
 USAGE = {"include_usage": True}
+_TEXT = "text_completion"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Door:
     def streams(self) -> bool:
         return self.kind in STREAMING
 
+    @property
+    def tells_usage(self) -> bool:
+        """Whether the API answers with token counts: Anthropic's legacy completions do not."""
+        return not (self.sdk == "anthropic" and self.operation == _TEXT)
+
     def method(self, client: Any) -> Any:
         """The SDK's method, bound to `client`."""
         return attrgetter(self.path)(self.prepare(client))
@@ -121,7 +128,6 @@ def _of(
 
 
 _COUNTED = {"stream_options": USAGE}
-_TEXT = "text_completion"
 
 DOORS: tuple[Door, ...] = (
     *_of("openai", "chat", "chat.completions", CHAT, streamed=_COUNTED),
@@ -131,6 +137,7 @@ DOORS: tuple[Door, ...] = (
     *_of("openai", "embeddings", "embeddings", EMBEDDING, "", "raw", operation="embeddings"),
     *_of("openai", "completions", "completions", PROMPT, "", "stream", operation=_TEXT, streamed=_COUNTED),
     *_of("anthropic", "messages", "messages", MESSAGE),
+    *_of("anthropic", "complete", "completions", COMPLETE, "", "raw", "stream", operation=_TEXT),
     *_of("anthropic", "beta-messages", "beta.messages", MESSAGE, "", "parse", "stream", "helper"),
     Door(
         name="chat-generic-post",

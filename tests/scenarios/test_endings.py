@@ -27,12 +27,12 @@ def expected(ending: Ending, door: Door) -> dict[str, Any]:
     outcome = ending.of(door)
     facts: dict[str, Any] = {"otel_llm.outcome": outcome}
     if outcome == "completed" and ending.reply == WHOLE:
-        facts |= {
-            "gen_ai.usage.input_tokens": 12,
-            "gen_ai.usage.output_tokens": 8,
-            "gen_ai.response.finish_reasons": ("stop",),
-        }
-    elif door.sdk == "anthropic" and not ending.unread:  # the first event tells what is known by then
+        facts["gen_ai.response.finish_reasons"] = ("stop",)
+        if door.tells_usage:
+            facts |= {"gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 8}
+    elif (
+        door.sdk == "anthropic" and door.tells_usage and not ending.unread
+    ):  # the first event tells what is known by then
         facts |= {"gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 1}
     if not ending.unread:
         facts["gen_ai.response.model"] = door.arguments["model"]

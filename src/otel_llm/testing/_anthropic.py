@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._reply import Reply
 
-__all__ = ["bedrock", "count_tokens", "error_body", "messages", "models", "vertex"]
+__all__ = ["bedrock", "complete", "count_tokens", "error_body", "messages", "models", "vertex"]
 
 _ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request_error", "The request is not valid."),
@@ -170,6 +170,21 @@ def _block_events(block: _Block, index: int) -> Iterator[Event]:
     for delta in block.deltas:
         yield _event({"type": "content_block_delta", "index": index, "delta": delta}, chunk=True)
     yield _event({"type": "content_block_stop", "index": index})
+
+
+def complete(ask: Ask, reply: Reply) -> Answer:
+    """`POST */complete`: the legacy text completions, which older SDKs have; without token counts."""
+    head = {"type": "completion", "id": f"compl_{ask.number:06d}", "model": reply.model or ask.model}
+    end = {"stop_reason": reply.finish_reason or "stop_sequence", "stop": None}
+    if ask.body.get("stream"):
+        running = {"stop_reason": None, "stop": None}
+        events = [
+            Event({**head, "completion": piece, **running}, "completion", chunk=True)
+            for piece in reply.pieces()
+        ]
+        events.append(Event({**head, "completion": "", **end}, "completion"))
+        return Answer(events=iter(events), error=lambda: _error_event(reply))
+    return Answer(body={**head, "completion": "".join(reply.pieces()), **end})
 
 
 def count_tokens(ask: Ask, reply: Reply) -> Answer:  # noqa: ARG001 - every endpoint takes both

@@ -46,6 +46,7 @@ _ROUTES = (
     _Route("POST", re.compile(r"/responses/(?P<id>[^/]+)/cancel$"), _responses.cancel),
     _Route("GET", re.compile(r"/models(?:/(?P<id>.+))?$"), _models),
     _Route("POST", re.compile(r"/messages$"), _anthropic.messages, anthropic=True),
+    _Route("POST", re.compile(r"/complete$"), _anthropic.complete, anthropic=True),
     _Route("POST", re.compile(r"/messages/count_tokens$"), _anthropic.count_tokens, anthropic=True),
     _Route(
         "POST",
