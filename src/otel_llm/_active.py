@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._config import Config
+from ._locks import Lock
 from ._recorder import Recorder
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["active", "follow", "off", "on", "watch"]
 
-_lock = threading.RLock()
+_lock = Lock()
 _used: list[Recorder] = []
 _watchers: list[Callable[[Recorder], object]] = []
 _followers: list[Callable[[Config | None], object]] = []

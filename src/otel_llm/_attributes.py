@@ -6,12 +6,11 @@ Identity and usage are set before content, so that no limit on the number of att
 
 from __future__ import annotations
 
-import os
-import threading
 from itertools import compress, repeat
 from operator import attrgetter, is_not
 from typing import TYPE_CHECKING, Any
 
+from ._locks import Lock
 from ._operation import RateLimit, Server, StreamStats, Usage
 from .semconv import names
 
@@ -237,16 +236,7 @@ def within(span: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     return attributes if room >= len(attributes) else dict(list(attributes.items())[: max(room, 0)])
 
 
-_lock = threading.RLock()  # a signal handler may make a call while its thread is in here
-
-
-def _forked() -> None:
-    """The lock may have been held by a thread that the child process does not have."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_forked)
+_lock = Lock()
 
 
 class Capped:

@@ -6,11 +6,11 @@ with the first handler.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from . import _guard
 from ._background import Worker
+from ._locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ _QUEUE = 10_000
 """Events that wait for background handlers, all together."""
 
 worker = Worker("otel_llm-hooks", limit=_QUEUE)
-_counting = threading.RLock()
+_counting = Lock()
 
 
 class Handler:

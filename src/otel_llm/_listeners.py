@@ -15,10 +15,10 @@ Prices, which an ended call is given before anybody hears of it, are here too: m
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _guard
+from ._locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,7 @@ class Listeners:
     __slots__ = ("_lock", "attempt", "chunk", "costs", "end", "start")
 
     def __init__(self) -> None:
-        # As every lock here that a call takes: a signal handler or a finaliser may make a call while its own thread
-        # holds the lock, and must not wait for itself.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self.start: tuple[Callable[..., object], ...] = ()
         self.attempt: tuple[Callable[..., object], ...] = ()
         self.chunk: tuple[Callable[..., object], ...] = ()

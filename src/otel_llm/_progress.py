@@ -11,7 +11,6 @@ import heapq
 import logging
 import math
 import os
-import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from ._background import Worker
 from ._config import Config
 from ._events import brief
 from ._listeners import listeners
+from ._locks import Lock
 from ._options import Options, capture_mode
 from ._options import current as chosen_options
 from ._payloads import LastError, StreamReport
@@ -37,7 +37,7 @@ _WAITING = 10_000
 """Last reports that wait for a callback that blocks; more are dropped and counted."""
 _EVENT = "llm.stream.progress"
 
-_lock = threading.RLock()
+_lock = Lock()
 _config = Config()
 _reasons = {"instrument": 0, "hooks": 0, "options": 0}
 """Who wants reports, and how many of each."""
@@ -275,9 +275,7 @@ def _tick() -> float | None:
 
 
 def _forked() -> None:
-    """The child has none of its parent's streams, and perhaps a lock that another thread held."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
+    """The child has none of its parent's streams."""
     _streams.clear()
     _due.clear()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import _guard
 from ._listeners import listeners, tell
+from ._locks import Lock
 from ._operation import Outcome
 from ._prices import EXACT, Price, PublicPrices, Table, dollars
 
@@ -90,16 +90,7 @@ class Crossing:
         return EXACT.subtract(self.spent, self.limit)
 
 
-_lock = threading.RLock()
-
-
-def _forked() -> None:
-    """The lock may have been held by a thread that the child process does not have."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_forked)
+_lock = Lock()
 
 
 class Budget:

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 from dataclasses import dataclass
 from time import perf_counter, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import _dispatch, _events, _progress
+from ._locks import Lock
 from ._payloads import (
     EVENTS,
     PAYLOADS,
@@ -101,7 +101,7 @@ __all__ = [
     "wanted",
 ]
 
-_lock = threading.RLock()
+_lock = Lock()
 _attached: dict[str, tuple[_dispatch.Handler, ...]] = {}
 
 

@@ -15,17 +15,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import threading
 import time
 from collections import deque
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, cast
-from weakref import WeakSet
 
 from ._listeners import listeners
+from ._locks import Lock
 from ._records import (
     DailyUsage,
     Group,
@@ -69,17 +67,6 @@ _DAY = 86_400
 _ROWS = 10_000
 """Rows that `daily` keeps; the oldest go first."""
 
-_logs: WeakSet[RequestLog] = WeakSet()
-
-
-def _forked() -> None:
-    """A lock may have been held by a thread that the child process does not have."""
-    for log in list(_logs):
-        log._lock = threading.RLock()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
-os.register_at_fork(after_in_child=_forked)
-
 
 @lru_cache(maxsize=4)
 def _date(day: int) -> str:
@@ -107,12 +94,11 @@ class RequestLog:
             raise ValueError(f"max_size and ttl must be positive, not {max_size!r} and {ttl!r}")
         self.max_size = max_size
         self.ttl = ttl
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._records: deque[RequestRecord] = deque()
         self._added: deque[float] = deque()
         """When each record was added, on the monotonic clock; empty without `ttl`."""
         self._start_over()
-        _logs.add(self)
 
     def _start_over(self) -> None:
         self._records.clear()

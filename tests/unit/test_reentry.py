@@ -1,10 +1,12 @@
 """A signal handler runs in a thread that may hold one of our locks: a call that it makes must not wait for itself.
 
 So does a finaliser, which runs inside any allocation.
+And a forked child has none of the threads that held a lock.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from decimal import Decimal
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import otel_llm
-from otel_llm import _attributes, _background, _dispatch, _progress, cost, hooks
+from otel_llm import _active, _attributes, _background, _dispatch, _progress, cost, hooks
 from otel_llm._attributes import Capped
 from otel_llm._listeners import listeners
 from otel_llm.helpers import _counts
@@ -73,6 +75,7 @@ LOCKS = {
     "helpers": lambda: _counts._lock,
     "values on metrics": lambda: _attributes._lock,
     "budget": lambda: cost._lock,
+    "recorders": lambda: _active._lock,
 }
 
 
@@ -83,6 +86,44 @@ def test_a_call_in_a_signal_handler_does_not_wait_for_its_own_thread(
     monkeypatch.setattr("otel_llm._guard.strict", False)
     with otel_llm.options(on_progress=lambda _: None), LOCKS[lock]():
         interrupt(_everything)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_child_does_not_wait_for_a_thread_that_it_does_not_have(
+    lock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_llm._guard.strict", False)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with LOCKS[lock]():
+            held.set()
+            done.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        try:
+            with otel_llm.options(on_progress=lambda _: None):
+                _everything()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    done.set()
+    holder.join(60)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_block_that_forks_ends_in_the_child_too() -> None:
+    with _dispatch._counting:
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if _dispatch._counting._lock.acquire(blocking=False) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_request_log_answers_a_signal_handler_while_it_records(

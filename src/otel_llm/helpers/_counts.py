@@ -5,8 +5,6 @@ They count; the cache and the breaker themselves are the application's.
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -15,6 +13,7 @@ from opentelemetry.metrics import Observation
 from .. import _dispatch, _guard
 from .._active import active, watch
 from .._attributes import Capped
+from .._locks import Lock
 from .._payloads import BreakerMeasurements, BreakerMetadata, CacheMeasurements, CacheMetadata
 from ..semconv import names, own
 
@@ -34,16 +33,8 @@ _STATE = "otel_llm.circuit_breaker.state"
 _TRANSITIONS = "otel_llm.circuit_breaker.transitions"
 _FAILURES = "otel_llm.circuit_breaker.failures"
 
-_lock = threading.RLock()
+_lock = Lock()
 
-
-def _forked() -> None:
-    """The lock may have been held by a thread that the child process does not have."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 _made: WeakKeyDictionary[Recorder, dict[str, Any]] = WeakKeyDictionary()
 _caches = Capped()

@@ -186,7 +186,7 @@ class Aggregator:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.started_at = clock()
         self.changed: set[int] = set()
         """Seconds already over that have changed since `points` was asked."""
