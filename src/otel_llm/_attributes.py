@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._locks import Lock
 from ._operation import RateLimit, Server, StreamStats, Usage
+from ._plain import is_list, utf8
 from .semconv import names
 
 if TYPE_CHECKING:
@@ -149,7 +150,21 @@ class SpanAttributes:
             attributes[names.COST] = float(op.cost)
         if any(_unusual(op)):
             _fill_unusual(op, attributes)
+        told = "".join(map(str, attributes.values()))
+        if not told.isascii() or _HALF in told:
+            attributes = {name: _clean(value) for name, value in attributes.items()}
         return attributes
+
+
+_HALF = r"\ud"
+"""How a list shows half a surrogate pair in one of its texts."""
+
+
+def _clean(value: Any) -> Any:
+    """`value`, a text or a list of texts, without half surrogate pairs: an exporter that meets one loses its batch."""
+    if isinstance(value, str):
+        return utf8(value)
+    return [_clean(item) for item in value] if is_list(value) else value
 
 
 _unusual = attrgetter("tool_calls", "error", "attempts", "attributes")
@@ -246,12 +261,13 @@ class Capped:
 
     def __init__(self) -> None:
         self.known: dict[Any, Any] = {}
+        """To what is put on metrics for it."""
 
     def add(self, value: Any) -> Any:
         """Remember `value` if there is room; what to put on the metric instead of it."""
         with _lock:
             if value in self.known or len(self.known) < _MAX_VALUES:
-                return self.known.setdefault(value, value)
+                return self.known.setdefault(value, utf8(value) if isinstance(value, str) else value)
         return OTHER
 
 
@@ -270,11 +286,11 @@ def shared(op: Operation) -> dict[str, Any]:
     """
     name, provider = op.name, op.provider
     attributes = {
-        names.OPERATION_NAME: name if name in _operations.known else _operations.add(name),
-        names.PROVIDER_NAME: provider if provider in _providers.known else _providers.add(provider),
+        names.OPERATION_NAME: _operations.known.get(name) or _operations.add(name),
+        names.PROVIDER_NAME: _providers.known.get(provider) or _providers.add(provider),
     }
     if (model := op.request_model) is not None:
-        attributes[names.REQUEST_MODEL] = model if model in _models.known else _models.add(model)
+        attributes[names.REQUEST_MODEL] = _models.known.get(model) or _models.add(model)
     return attributes
 
 
@@ -282,7 +298,7 @@ def answered(op: Operation) -> dict[str, Any]:
     """What the metric points of a call that has ended share: `shared`, and the model that answered."""
     attributes = shared(op)
     if (model := op.response_model) is not None:
-        attributes[names.RESPONSE_MODEL] = model if model in _models.known else _models.add(model)
+        attributes[names.RESPONSE_MODEL] = _models.known.get(model) or _models.add(model)
     return attributes
 
 
@@ -325,7 +341,7 @@ def _ended(op: Operation, answered: dict[str, Any]) -> dict[str, Any]:
         else:
             attributes[names.SERVER_ADDRESS] = OTHER
     if op.api is not None and op.server is not None and (tier := op.server.service_tier) is not None:
-        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier if tier in _tiers.known else _tiers.add(tier)
+        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = _tiers.known.get(tier) or _tiers.add(tier)
     attributes[names.OUTCOME] = str(op.outcome)
     if op.error is not None:
         attributes[names.ERROR_TYPE] = low(op.error.type)

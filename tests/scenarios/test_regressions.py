@@ -49,6 +49,26 @@ def test_a_model_that_utf8_has_no_bytes_for_costs_no_export(
     assert telemetry.span().name == "chat gpt-?"
 
 
+@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+def test_an_answer_that_utf8_has_no_bytes_for_costs_no_export(
+    telemetry: Telemetry, make: Callable[..., Any], server: Any, sdk: str
+) -> None:
+    """JSON can say half a surrogate pair, and the model itself writes the names of tools."""
+    metrics = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.metrics_encoder")
+    traces = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+    half = "é\ud800"
+    server.reply(Reply(model=half, tool_calls=(ToolCall(half, "{}"),), finish_reason=half, service_tier=half))
+    if sdk == "openai":
+        make(sdk).chat.completions.create(**CHAT)
+    else:
+        make(sdk).messages.create(**MESSAGE)
+    span = telemetry.span()
+    assert traces.encode_spans([span]).SerializeToString()
+    assert metrics.encode_metrics(telemetry.captured._sdk.reader.get_metrics_data()).SerializeToString()
+    assert span.attributes["gen_ai.response.model"] == "é?"
+    assert span.attributes["otel_llm.response.tool_calls"] == ("é?",)
+
+
 def test_a_key_without_a_name_is_not_given_to_the_sdk_that_would_complain(
     make: Callable[..., Any], server: Any
 ) -> None:

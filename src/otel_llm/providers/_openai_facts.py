@@ -49,10 +49,9 @@ def usage_of(value: Any) -> Usage | None:
     unknown = getattr(value, "__pydantic_extra__", None)
     if unknown:
         counts = {**counts, **unknown}  # details, which an older SDK does not declare
-    get = counts.get
-    taken, given = get("prompt_tokens"), get("completion_tokens")
+    taken, given, *parts = map(counts.get, _COUNTS)
     if taken is given is None:
-        taken, given = get("input_tokens"), get("output_tokens")
+        taken, given = map(counts.get, _RESPONSES_COUNTS)
     if type(taken) is not int or not 0 <= taken < LARGEST:
         taken = None
     if type(given) is not int or not 0 <= given < LARGEST:
@@ -61,7 +60,7 @@ def usage_of(value: Any) -> Usage | None:
         return None
     usage = Usage(taken, given)
     details: Any
-    for details, read in filter(itemgetter(0), zip(map(get, _DETAILS), _READERS, strict=True)):
+    for details, read in filter(itemgetter(0), zip(parts, _READERS, strict=True)):
         read(usage, details if type(details) is DICT else getattr(details, "__dict__", NOTHING))
     return usage
 
@@ -97,13 +96,16 @@ def _modalities(usage: Usage, details: Mapping[str, Any], what: str) -> None:
         usage.modalities = {**(usage.modalities or {}), **found}
 
 
-_DETAILS = (
+_COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
     "prompt_tokens_details",
     "input_tokens_details",
     "prompt_token_details",  # Writer
     "completion_tokens_details",
     "output_tokens_details",
 )
+_RESPONSES_COUNTS = ("input_tokens", "output_tokens")
 _READERS = (_asked, _asked, _asked, _answered, _answered)
 
 
@@ -114,10 +116,13 @@ def server_of(op: Operation) -> Server:
     return server
 
 
+_FACTS = ("id", "model", "usage", "service_tier", "system_fingerprint")
+"""Read at once: to look up each by itself would double what reading an answer costs."""
+
+
 def facts_of(op: Operation, data: Mapping[str, Any]) -> None:
     """What every kind of response carries beside its output."""
-    get = data.get
-    identifier, model, usage = get("id"), get("model"), get("usage")
+    identifier, model, usage, tier, fingerprint = map(data.get, _FACTS)
     if identifier and type(identifier) is str:
         op.response_id = identifier
     if model and type(model) is str:
@@ -126,7 +131,6 @@ def facts_of(op: Operation, data: Mapping[str, Any]) -> None:
         op.usage = usage_of(usage)
         if getattr(usage, "__pydantic_extra__", True) or "cost" in usage.__dict__:
             _paid(op, known(usage))
-    tier, fingerprint = get("service_tier"), get("system_fingerprint")
     if tier is not None or fingerprint is not None:
         server = server_of(op)
         server.service_tier = tier if type(tier) is str else None

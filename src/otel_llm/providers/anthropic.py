@@ -15,7 +15,7 @@ from ._finish import ANTHROPIC as FINISH
 from ._parameters import Table, collect, effort, floating, integer, stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .._operation import Operation
 
@@ -57,51 +57,60 @@ def _usage(op: Operation, value: Any) -> None:
     unknown = getattr(value, "__pydantic_extra__", None)
     if unknown:
         counts = {**counts, **unknown}  # the cache, which an older SDK does not declare
-    get = counts.get
+    read, written, plain, given, *more = map(counts.get, _COUNTS)
     usage = op.usage or Usage()
-    read, written = get("cache_read_input_tokens"), get("cache_creation_input_tokens")
     if type(read) is int and 0 <= read < LARGEST:
         usage.cache_read = read
     if type(written) is int and 0 <= written < LARGEST:
         usage.cache_write = written
-    plain, given = get("input_tokens"), get("output_tokens")
     if type(plain) is int and 0 <= plain < LARGEST:
         usage.input = plain + (usage.cache_read or 0) + (usage.cache_write or 0)
     if type(given) is int and 0 <= given < LARGEST:
         usage.output = given
-    if any(map(get, _BREAKDOWN)):
-        _breakdown(op, usage, get)
+    if any(more):
+        _breakdown(op, usage, *more)
     op.usage = None if usage.input is None and usage.output is None else usage
 
 
-_BREAKDOWN = ("output_tokens_details", "cache_creation", "service_tier")
+_COUNTS = (
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+    "cache_creation",
+    "service_tier",
+)
+_FACTS = ("id", "model", "usage", "stop_reason", "content")
+"""Read at once: to look up each by itself would double what reading an answer costs."""
 
 
-def _breakdown(op: Operation, usage: Usage, get: Callable[[str], Any]) -> None:
+def _breakdown(op: Operation, usage: Usage, output: Any, cache: Any, tier: Any) -> None:
     """What only some responses have: thinking, the cache's lifetimes, the service tier."""
-    if get("output_tokens_details") is not None:
-        usage.reasoning = whole(fields(get("output_tokens_details")).get("thinking_tokens"))
-    if get("cache_creation") is not None:
-        split = fields(get("cache_creation"))
+    if output is not None:
+        usage.reasoning = whole(fields(output).get("thinking_tokens"))
+    if cache is not None:
+        split = fields(cache)
         usage.cache_write_5m = whole(split.get("ephemeral_5m_input_tokens"))
         usage.cache_write_1h = whole(split.get("ephemeral_1h_input_tokens"))
-    if get("service_tier") is not None:
+    if tier is not None:
         if op.server is None:
             op.server = Server()
-        op.server.service_tier = words(get("service_tier"))
+        op.server.service_tier = words(tier)
 
 
 def _response(op: Operation, body: Any) -> None:
-    get = fields(body).get
-    op.response_id = words(get("id"))
-    op.response_model = words(get("model"))
-    usage = get("usage")
+    told: Mapping[str, Any] = body if type(body) is DICT else getattr(body, "__dict__", NOTHING)
+    blocks: Any
+    identifier, model, usage, reason, blocks = map(told.get, _FACTS)
+    if identifier and type(identifier) is str:
+        op.response_id = identifier
+    if model and type(model) is str:
+        op.response_model = model
     if usage is not None:
         _usage(op, usage)
-    reason = get("stop_reason")
     if isinstance(reason, str):
         op.finish_reasons = (FINISH.get(reason, reason),)
-    blocks: Any = get("content")
     if isinstance(blocks, LIST):
         for block in blocks:
             facts: Mapping[str, Any] = block if type(block) is DICT else getattr(block, "__dict__", NOTHING)
