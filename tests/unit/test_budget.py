@@ -117,3 +117,40 @@ def test_the_floor_is_below(counts: Counts) -> None:
     assert {
         provider: counts.added(f"{provider} call", by="floor") < 235 for provider in PROVIDERS
     } == dict.fromkeys(PROVIDERS, True)
+
+
+def test_instrument_loads_what_every_program_needs_and_no_more() -> None:
+    """Nor does the first call that captures nothing; each of these costs a program milliseconds at its start."""
+    program = """
+import sys
+import opentelemetry.instrumentation.instrumentor, opentelemetry.instrumentation.utils, opentelemetry.sdk.trace
+before = set(sys.modules)
+from otel_llm.instrumentor import LLMInstrumentor
+LLMInstrumentor().instrument()
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    spared = {
+        "_payloads",
+        "_events",
+        "hooks",
+        "cost",
+        "_prices",
+        "_progress",
+        "logger",
+        "_capture",
+        "_budget",
+        "_secrets",
+    }
+    assert not loaded & {f"otel_llm.{name}" for name in spared}
+    assert not {name.partition(".")[0] for name in loaded} & {
+        "openai",
+        "anthropic",
+        "pydantic",
+        "decimal",
+        "httpx2",
+    }
+    assert len(loaded) <= 70

@@ -370,6 +370,14 @@ class TestSdks:
             for finding in section.findings
         )
 
+    def test_without_any_sdk_it_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing(name: str) -> str:
+            raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr("otel_llm._doctor._sdks.version", missing)
+        monkeypatch.setattr("otel_llm._doctor._sdks.installed", lambda _: None)
+        assert uncovered().findings == [Finding("note", "No known SDK is installed.")]
+
 
 def _point(name: str, package: str) -> Any:
     return types.SimpleNamespace(

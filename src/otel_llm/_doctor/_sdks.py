@@ -154,6 +154,8 @@ def uncovered() -> Section:
                     "note", f"{driver.provider.distribution}: covered are {paths}; other paths make no span."
                 )
             )
+    if not findings:
+        findings.append(Finding("note", "No known SDK is installed."))
     return Section(
         "not_covered", "Not covered", findings, [{"distribution": n, "version": v} for n, v in found.items()]
     )
