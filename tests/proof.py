@@ -75,7 +75,7 @@ def _line(name: str, run: Callable[[], tuple[bool, str]]) -> tuple[bool, str]:
 def _fuzz(examples: int) -> tuple[bool, str]:
     seed = os.environ.get("OTEL_LLM_FUZZ_SEED") or str(random.SystemRandom().randrange(2**32))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/scenarios/test_fuzz.py"],
+        [sys.executable, "-m", "pytest", "-q", "-n", "4", "tests/scenarios/test_fuzz.py"],
         cwd=ROOT,
         env={**os.environ, "OTEL_LLM_FUZZ": str(examples), "OTEL_LLM_FUZZ_SEED": seed},
         timeout=TIMEOUT,

@@ -100,6 +100,7 @@ class TestEveryDoor:
                 return
             (event,) = details(telemetry)
             assert on_event(event) == content
+            assert content.keys() == {"input", "output"}, "nothing is said of what was not given"
             expected = _expected(door)
             output = content.get("output")
             if expected is not None and door.sdk == "anthropic" and door.operation == "chat":

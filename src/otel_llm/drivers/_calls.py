@@ -42,10 +42,12 @@ def asked(endpoint: Endpoint, op: Operation, options: Any) -> Any:
 
 def equip(recording: Recording, client: Client, options: Any, body: Any) -> None:
     """Make ready what only some calls need: a stream, content, an estimate, a hook of the user's."""
-    if recording.capture is not None:
-        recording.capture.request(body)
-    if recording.estimate is not None:
-        recording.estimate.request(body)
+    if recording.capture is not None or recording.estimate is not None:
+        body = _given(body)
+        if recording.capture is not None:
+            recording.capture.request(body)
+        if recording.estimate is not None:
+            recording.estimate.request(body)
     config = recording.recorder.config
     if recording.op.stream:
         recording.stream()
@@ -53,6 +55,17 @@ def equip(recording: Recording, client: Client, options: Any, body: Any) -> None
             recording.hides = ask_for_usage(recording.endpoint, client, options) or False
     if config.request_hook is not None:
         recording.recorder.hook(config.request_hook, recording, options)
+
+
+_ABSENT = frozenset({"NotGiven", "Omit"})
+"""The classes of what the SDKs put in place of an argument that was not given; it is taken out when they send."""
+
+
+def _given(body: Any) -> Any:
+    """`body` without what the application has not given."""
+    if not isinstance(body, DICT):
+        return body
+    return {name: value for name, value in body.items() if type(value).__name__ not in _ABSENT}
 
 
 @_guard.guarded
