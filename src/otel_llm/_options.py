@@ -9,7 +9,6 @@ A generator that yields inside such a block leaves it current in its caller, as 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import lru_cache
 from time import perf_counter
 from types import MappingProxyType
@@ -101,8 +100,10 @@ def give_back(token: Token[Context]) -> None:
     dependency whose two halves run in two threads.
     There it was never current, so there is nothing to give back; `detach` of OpenTelemetry would log an error.
     """
-    with suppress(ValueError):
+    try:  # noqa: SIM105 - `suppress` takes a fifth of what a block costs
         token.var.reset(token)
+    except ValueError:
+        pass
 
 
 class _Block(Generic[_T]):
