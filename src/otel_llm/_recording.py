@@ -225,9 +225,7 @@ class Recording:
     def adopt(self, span: Span) -> None:
         """Record to `span`."""
         self.span = span
-        ids = span.get_span_context()
-        self.op.trace_id = ids.trace_id
-        self.op.span_id = ids.span_id
+        self.op.trace_id, self.op.span_id, *_ = span.get_span_context()
         self.context = set_span_in_context(span, self.context)
 
     def stand_in(self) -> Span:

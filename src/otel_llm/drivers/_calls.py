@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _guard
 from .._operation import Attempt, Operation, Outcome
-from ..providers._base import DICT, NOTHING
+from ..providers._base import ABSENT, DICT, NOTHING
 from ..providers._hosts import USAGE_OPTION_HOSTS, USAGE_OPTION_PATHS
 from . import _headers
 from ._bodies import tied
@@ -57,15 +57,11 @@ def equip(recording: Recording, client: Client, options: Any, body: Any) -> None
         recording.recorder.hook(config.request_hook, recording, options)
 
 
-_ABSENT = frozenset({"NotGiven", "Omit"})
-"""The classes of what the SDKs put in place of an argument that was not given; it is taken out when they send."""
-
-
 def _given(body: Any) -> Any:
     """`body` without what the application has not given."""
     if not isinstance(body, DICT):
         return body
-    return {name: value for name, value in body.items() if type(value).__name__ not in _ABSENT}
+    return {name: value for name, value in body.items() if type(value).__name__ not in ABSENT}
 
 
 @_guard.guarded

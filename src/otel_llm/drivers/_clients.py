@@ -30,6 +30,8 @@ class Client(NamedTuple):
     answerer: Answerer
     facts: Mapping[str, Any]
     """What every call of this client says, by field of `Operation`."""
+    is_openai: bool
+    """Whether the attributes of the conventions' OpenAI page apply."""
     propagate: bool
     """Whether requests of this client may carry a `traceparent` of ours."""
 
@@ -38,7 +40,7 @@ class Client(NamedTuple):
         op = Operation.like(self.facts)
         op.name = endpoint.operation
         op.endpoint = endpoint.path
-        if self.answerer.is_openai:  # else the attributes of the conventions' OpenAI page do not apply
+        if self.is_openai:
             op.api = endpoint.api
         return op
 
@@ -115,7 +117,8 @@ class Clients:
             "server_port": port,
             "known_host": answerer.known,
         }
-        return Client(recorder, url, answerer, facts, propagate=host in config.propagate_hosts)
+        propagate = host in config.propagate_hosts
+        return Client(recorder, url, answerer, facts, is_openai=answerer.is_openai, propagate=propagate)
 
 
 _CREDENTIALS = ("_api_key_provider", "auth_token", "admin_api_key", "credentials", "workload_identity")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .._operation import Content, Operation
 
 __all__ = [
+    "ABSENT",
     "DICT",
     "LARGEST",
     "LIST",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+ABSENT = frozenset({"NotGiven", "Omit"})
+"""The classes of what the SDKs put in place of an argument that was not given; it is taken out when they send."""
 
 LARGEST = 2**63
 """Counts from here on have no place in OTLP."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._base import LIST, fields, whole, words
+from ._base import ABSENT, LIST, fields, whole, words
 
 if TYPE_CHECKING:
     from .._operation import Operation
@@ -49,7 +49,10 @@ def effort(value: object) -> str | None:
 def collect(op: Operation, body: Mapping[str, Any], table: Table) -> None:
     """Put the parameters of `body` that `table` knows into `op.parameters`."""
     for key in filter(table.__contains__, body):
+        given = body[key]
+        if type(given).__name__ in ABSENT:
+            continue
         name, check = table[key]
-        value = check(body[key])
+        value = check(given)
         if value is not None:
             op.parameters[name] = value

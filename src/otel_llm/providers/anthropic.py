@@ -39,7 +39,8 @@ _MESSAGES: Table = {
 
 
 def _request(op: Operation, body: Mapping[str, Any]) -> None:
-    op.request_model = words(body.get("model"))
+    model = body.get("model")
+    op.request_model = model if model and type(model) is str else words(model)
     collect(op, body, _MESSAGES)
     config: Any = body.get("output_config")
     if isinstance(config, DICT):
