@@ -11,7 +11,7 @@ import itertools
 import os
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ __all__ = [
     "StreamStats",
     "Usage",
     "UsageSource",
+    "new",
 ]
 
 UsageSource = Literal["provider", "estimate", "absent"]
@@ -66,7 +67,14 @@ class _Frozen:
         raise FrozenError(f"cannot delete {name!r}: the call has ended and its record is frozen")
 
 
-@dataclass(slots=True)
+new: Final = object.__new__
+"""Makes an `Operation`, a `Usage` or a `Server` without its `__init__`, for where every call makes one.
+
+These have no slots, so that what is not set stays an attribute of the class and costs nothing.
+"""
+
+
+@dataclass
 class Usage:
     """Token counts of one call, as billed; a count that nobody gave is None, never 0.
 
@@ -95,7 +103,7 @@ class Usage:
         return (self.input or 0) + (self.output or 0)
 
 
-class _FrozenUsage(_Frozen, Usage):
+class _FrozenUsage(Usage, _Frozen):  # in this order, for the layout to be that of `Usage`
     __slots__ = ()
 
 
@@ -125,7 +133,7 @@ class RateLimit(NamedTuple):
     reset_tokens: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class Server:
     """Facts that the server gives beside the answer."""
 
@@ -218,10 +226,7 @@ os.register_at_fork(after_in_child=_forked)
 
 @dataclass
 class Operation:
-    """One logical call: its retries and its stream included.
-
-    Without slots, so that what a call says nothing of stays an attribute of the class and costs it nothing (`like`).
-    """
+    """One logical call: its retries and its stream included."""
 
     provider: str
     """Who answered, in the conventions' values: `openai`, `anthropic`, `azure.ai.openai`, ..."""
@@ -274,13 +279,16 @@ class Operation:
     span_id: int = 0
 
     @classmethod
-    def like(cls, facts: Mapping[str, Any]) -> Operation:
-        """A new call of which `facts` are known, by name of their field.
+    def like(cls, facts: Mapping[str, Any], *, name: str, endpoint: str, api: str | None) -> Operation:
+        """A new call of which `facts` are known besides, by name of their field.
 
-        As `Operation(**facts)`, which would set all thirty fields: a tenth of what recording a call takes.
+        `Operation(...)` would set all thirty fields: a tenth of what recording a call takes.
         """
-        op = object.__new__(cls)
+        op = new(cls)
         op.__dict__.update(facts)
+        op.name = name
+        op.endpoint = endpoint
+        op.api = api
         op.parameters = {}
         op.number = next(_numbers)
         return op

@@ -202,10 +202,11 @@ class Recorder:
         ):
             _settle(recording, op, error)
         content = None if recording.capture is None else self._content(recording, recording.capture)
-        costs = self.costs or listeners.costs
+        costs: Costs | None = self.costs or listeners.costs
         if costs is not None:
             costs.finish(op)
-        self._span(recording, op, None if content is None else content.on_span)
+        if recording.span.is_recording():
+            self._span(recording, op, None if content is None else content.on_span)
         self._metrics(recording, op)
         if op.error is not None and op.error.exception:
             self._exception(recording, op, op.error)
@@ -226,13 +227,12 @@ class Recorder:
     def _span(self, recording: Recording, op: Operation, content: Mapping[str, Any] | None) -> None:
         span = recording.span
         try:
-            if span.is_recording():
-                attributes = self._attributes.of(op)
-                if content:
-                    attributes = {**attributes, **content}
-                span.set_attributes(_attributes.within(span, attributes))
-                if op.error is not None:
-                    span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
+            attributes = self._attributes.of(op)
+            if content:
+                attributes = {**attributes, **content}
+            span.set_attributes(_attributes.within(span, attributes))
+            if op.error is not None:
+                span.set_status(Status(StatusCode.ERROR, _attributes.description(op.error)))
         except Exception as mistake:  # noqa: BLE001
             _guard.caught(mistake)
         try:

@@ -255,7 +255,7 @@ class Recording:
             return
         try:
             current.reset(self._tokens)
-            detach(self._token)
+            self._token.var.reset(self._token)  # as `detach`, which logs what is no error here
         except ValueError:
             pass  # a block of `track` that ends in another context than it began in
         except Exception as mistake:  # noqa: BLE001

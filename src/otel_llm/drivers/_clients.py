@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from .._operation import Operation
 from ..providers._hosts import Answerer, identify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .._recorder import Recorder
-    from ..providers._base import Endpoint, Provider
+    from ..providers._base import Provider
 
 __all__ = ["Client", "Clients"]
 
@@ -34,15 +33,6 @@ class Client(NamedTuple):
     """Whether the attributes of the conventions' OpenAI page apply."""
     propagate: bool
     """Whether requests of this client may carry a `traceparent` of ours."""
-
-    def operation(self, endpoint: Endpoint) -> Operation:
-        """The record of a call that this client begins."""
-        op = Operation.like(self.facts)
-        op.name = endpoint.operation
-        op.endpoint = endpoint.path
-        if self.is_openai:
-            op.api = endpoint.api
-        return op
 
 
 class Clients:

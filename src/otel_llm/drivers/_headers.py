@@ -12,7 +12,7 @@ from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING
 
-from .._operation import RateLimit, Server
+from .._operation import RateLimit, Server, new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def read(op: Operation, raw: Sequence[tuple[bytes, bytes]], status: int) -> None
     """Fill `op.server` from the raw headers of a response."""
     server = op.server
     if server is None:
-        server = op.server = Server()
+        server = op.server = new(Server)
     server.status = status
     if not raw:
         return

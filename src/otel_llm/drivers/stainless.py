@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import wrapt
 
 from .. import _dispatch, _guard
+from .._operation import Operation
 from .._recording import Recording, current, free, running
 from . import _calls, _headers
 from ._bodies import AsyncBody, Body, left, tie, watch_collections
@@ -265,7 +266,8 @@ class StainlessDriver:
             if known is None:
                 return None
             recorder = known.recorder
-            op = known.operation(endpoint)
+            api = endpoint.api if known.is_openai else None
+            op = Operation.like(known.facts, name=endpoint.operation, endpoint=endpoint.path, api=api)
             body = _calls.asked(endpoint, op, options)
             op.stream = bool(kwargs.get("stream")) and endpoint.accumulator is not None
             adopting = recorder.adopts and self._native.adopts(client, options)

@@ -6,7 +6,7 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from .._operation import Server, Usage
+from .._operation import Server, Usage, new
 from .._plain import known
 from ._base import DICT, LARGEST, NOTHING, fields, whole
 from ._parameters import Table, floating
@@ -58,7 +58,8 @@ def usage_of(value: Any) -> Usage | None:
         given = None
     if taken is given is None:
         return None
-    usage = Usage(taken, given)
+    usage = new(Usage)
+    usage.input, usage.output = taken, given
     details: Any
     for details, read in filter(itemgetter(0), zip(parts, _READERS, strict=True)):
         read(usage, details if type(details) is DICT else getattr(details, "__dict__", NOTHING))

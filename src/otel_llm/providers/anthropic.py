@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._failure import said
-from .._operation import Server, Usage
+from .._operation import Server, Usage, new
 from . import _anthropic_content
 from ._base import DICT, LARGEST, LIST, NOTHING, Endpoint, Provider, fields, whole, words
 from ._finish import ANTHROPIC as FINISH
@@ -59,7 +59,7 @@ def _usage(op: Operation, value: Any) -> None:
     if unknown:
         counts = {**counts, **unknown}  # the cache, which an older SDK does not declare
     read, written, plain, given, *more = map(counts.get, _COUNTS)
-    usage = op.usage or Usage()
+    usage = op.usage or new(Usage)
     if type(read) is int and 0 <= read < LARGEST:
         usage.cache_read = read
     if type(written) is int and 0 <= written < LARGEST:
