@@ -23,6 +23,8 @@ from ._locks import Lock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .cost import Costs
+
 __all__ = ["Listeners", "Phase", "listeners"]
 
 Phase = Literal["start", "attempt", "chunk", "end"]
@@ -39,8 +41,8 @@ class Listeners:
         self.attempt: tuple[Callable[..., object], ...] = ()
         self.chunk: tuple[Callable[..., object], ...] = ()
         self.end: tuple[Callable[..., object], ...] = ()
-        self.costs: Any = None
-        """The `cost.Costs` that prices the calls of recorders without prices of their own: the newest attached."""
+        self.costs: Costs | None = None
+        """What prices the calls of recorders without prices of their own: the newest of those attached."""
 
     def add(self, phase: Phase, fn: Callable[..., object]) -> None:
         """Call `fn` at `phase` from now on; a function already there is not added again."""

@@ -202,7 +202,7 @@ class Recorder:
         ):
             _settle(recording, op, error)
         content = None if recording.capture is None else self._content(recording, recording.capture)
-        costs: Costs | None = self.costs or listeners.costs
+        costs = self.costs or listeners.costs
         if costs is not None:
             costs.finish(op)
         if recording.span.is_recording():
