@@ -28,6 +28,25 @@ def test_an_event_that_is_no_json_is_read_as_a_line(
     assert telemetry.span().attributes["otel_llm.stream.chunks"] == 2  # the role, and a word
 
 
+@pytest.mark.parametrize("choices", ["1", "true", '"text"', '{"a": 1}', "[1, null, []]"])
+def test_choices_that_are_none(make: Callable[..., Any], server: Any, choices: str) -> None:
+    """They are read by the application alone; our own mistakes raise here."""
+    server.reply(
+        Reply(
+            headers={"content-type": "text/event-stream"},
+            body=[
+                f'data: {{"id": "c", "model": "m", "choices": {choices}}}\n\n'.encode(),
+                b"data: [DONE]\n\n",
+            ],
+        )
+    )
+    with instrumented(capture_content="span_and_event") as telemetry:
+        chunks = list(make("openai").chat.completions.create(**CHAT, stream=True))
+        assert [chunk.id for chunk in chunks] == ["c"]
+        assert telemetry.outcome() == "completed"
+        assert telemetry.span().attributes["gen_ai.response.model"] == "m"
+
+
 def test_an_empty_model_is_no_attribute(telemetry: Telemetry, make: Callable[..., Any]) -> None:
     make("openai").chat.completions.create(model="", messages=MESSAGES)
     attributes = telemetry.span().attributes

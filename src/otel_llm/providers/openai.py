@@ -137,9 +137,9 @@ class ChatStream:
         data: Mapping[str, Any] = chunk if type(chunk) is DICT else getattr(chunk, "__dict__", NOTHING)
         if self._fresh:
             self._first(data)
-        choices = data.get("choices")
+        choices: Any = data.get("choices")
         size = 0
-        if choices:
+        if choices and isinstance(choices, LIST):
             for choice in choices:
                 facts: Mapping[str, Any] = (
                     choice if type(choice) is DICT else getattr(choice, "__dict__", NOTHING)
@@ -152,7 +152,7 @@ class ChatStream:
                     size += self._other_output(facts, delta)
                 elif type(output) is str:
                     size += len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
-        else:
+        elif not choices:
             self._error(chunk, data)
         if data.get("usage") is not None:
             self._usage(data)
