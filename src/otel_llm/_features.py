@@ -37,8 +37,8 @@ def switch_on(recorder: Recorder) -> list[Callable[[], object]]:
 
 def _prices(recorder: Recorder) -> list[Callable[[], object]]:
     config = recorder.config
-    if not config.cost and config.cost_threshold is None and config.cost_budget is None:
-        return []
+    if config.cost is None and config.cost_threshold is None and config.cost_budget is None:
+        return []  # nothing of it is set; what is, `Costs` judges
     from .cost import Costs  # noqa: PLC0415 - only who wants prices needs it
 
     costs = Costs.load(config, signals=_signals(recorder))

@@ -205,8 +205,11 @@ class Recorder:
         costs = self.costs or listeners.costs
         if costs is not None:
             costs.finish(op)
-        if recording.span.is_recording():
-            self._span(recording, op, None if content is None else content.on_span)
+        try:
+            if recording.span.is_recording():
+                self._span(recording, op, None if content is None else content.on_span)
+        except Exception as mistake:  # noqa: BLE001
+            _guard.caught(mistake)
         self._metrics(recording, op)
         if op.error is not None and op.error.exception:
             self._exception(recording, op, op.error)

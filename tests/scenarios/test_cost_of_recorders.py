@@ -70,6 +70,13 @@ def test_two_meter_providers_each_have_the_costs_and_budgets_of_their_own_calls(
         ]
 
 
+def test_a_table_without_prices_is_one(make: Callable[..., Any]) -> None:
+    with instrumented(cost={}) as telemetry:
+        make("openai").chat.completions.create(**CHAT)
+        [unpriced] = telemetry.points()["otel_llm.unpriced.calls"]
+        assert unpriced.value == 1
+
+
 def test_two_instrumentors_tell_of_a_crossing_once(make: Callable[..., Any]) -> None:
     """The event used to come once per `instrument()` with a budget."""
     with capture() as telemetry:

@@ -123,3 +123,15 @@ def test_hooks_and_filters_of_the_user_that_raise(
         assert _answers(make, server) == plain
         assert len(captured.spans()) == 7
     assert len([record for record in caplog.records if record.name == "otel_llm"]) == 1
+
+
+def test_a_span_that_cannot_say_whether_it_records_costs_no_metrics(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_guard, "strict", False)
+    with capture() as telemetry:
+        telemetry.instrument()
+        monkeypatch.setattr("opentelemetry.sdk.trace.Span.is_recording", fail)
+        assert make("openai").chat.completions.create(**CHAT).choices
+        monkeypatch.undo()
+        assert telemetry.points()["gen_ai.client.operation.duration"]

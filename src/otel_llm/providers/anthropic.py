@@ -101,9 +101,8 @@ def _breakdown(op: Operation, usage: Usage, output: Any, cache: Any, tier: Any) 
 
 
 def _response(op: Operation, body: Any) -> None:
-    told: Mapping[str, Any] = body if type(body) is DICT else getattr(body, "__dict__", NOTHING)
     blocks: Any
-    identifier, model, usage, reason, blocks = map(told.get, _FACTS)
+    identifier, model, usage, reason, blocks = map(fields(body).get, _FACTS)
     if identifier and type(identifier) is str:
         op.response_id = identifier
     if model and type(model) is str:
