@@ -40,7 +40,7 @@ versions: $(VENV)/.installed ## Run the scenarios on the oldest SDKs and their f
 	$(BIN)/python -m tests.matrix --oldest --family
 
 fuzz: $(VENV)/.installed ## Compare 2,000 random programs with and without instrumentation
-	OTEL_LLM_FUZZ=2000 $(BIN)/python -m pytest -q tests/scenarios/test_fuzz.py -n 4 --timeout 3600
+	OTEL_LLM_FUZZ=2000 $(BIN)/python -m pytest -q tests/scenarios/test_fuzz.py -n 2 --timeout 3600
 
 bench: $(VENV)/.installed ## Measure against the floor and the peers; writes docs/performance.md
 	$(BIN)/python -m benchmarks

@@ -36,10 +36,10 @@ pytestmark = pytest.mark.skipif(
 
 EXAMPLES = int(os.environ.get("OTEL_LLM_FUZZ", "0"))
 SEED = int(os.environ.get("OTEL_LLM_FUZZ_SEED", "0"))
-SHARDS = 4
-"""Each spends more than half of its time waiting: more of them than cores."""
 ROUND = 500
 """Examples of one seed: hypothesis remembers all of them, and gets slow."""
+SHARDS = 4 if EXAMPLES >= 8 * ROUND else 2
+"""Each spends more than half of its time waiting, but needs a thousand programs to meet every outcome."""
 OURS = "otel_llm.outcome"
 """The attribute that a span which we record to has."""
 
@@ -93,12 +93,7 @@ def test_the_program_sees_the_same(shard: int, bench: Bench, caplog: pytest.LogC
         left -= ROUND
     if EXAMPLES // SHARDS >= ROUND:  # programs that do nothing see the same too
         assert outcomes.total() > EXAMPLES // SHARDS
-        assert set(outcomes) >= {
-            "completed",
-            "failed",
-            "cancelled",
-            "closed",
-        }  # one in a hundred is abandoned
+        assert set(outcomes) == {"completed", "failed", "cancelled", "closed", "abandoned"}
 
 
 def compare(bench: Bench, plan: Plan, outcomes: Counter[str]) -> None:
